@@ -1,0 +1,40 @@
+# Two commands: `make lab` to learn, `make test` to test. Each sets up .venv first; later runs start at once.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && echo $$p && break; done)
+BIN := .venv/bin
+export Q
+
+.PHONY: help lab test ask install lint format lock clean
+
+help:
+	@echo "make lab            learn: JupyterLab opens on the first notebook"
+	@echo "make ask Q=\"...\"    ask the museum a question"
+	@echo "make test           run all tests"
+	@echo "make lint           check style;   make format: mend it"
+	@echo "make lock           lock requirements.txt anew from pyproject.toml"
+
+install:
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed; install one from https://www.python.org/downloads/" >&2; exit 1; }
+	@$(PYTHON) -m rag_lib.environment install
+
+lab: install
+	@$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+test: install
+	@$(BIN)/python -m pytest
+
+ask: install
+	@$(BIN)/python -m rag_lib ask -- "$$Q"
+
+lint: install
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+format: install
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+lock:
+	@env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 \
+		--no-annotate --custom-compile-command 'make lock' -o requirements.txt
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,176 @@
+"""The command line: `python -m rag_lib ask|index|evaluate|train`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from rag_lib.paths import MUSEUM
+from rag_lib.retrievers import RETRIEVERS, check_query, make_retriever
+
+ARTICLES = MUSEUM / "articles"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's grammar."""
+    top = argparse.ArgumentParser(
+        prog="python -m rag_lib", description="Retrieval-augmented generation on your machine"
+    )
+    commands = top.add_subparsers(dest="command", required=True)
+
+    ask = commands.add_parser("ask", help="answer a question from documents")
+    ask.add_argument("question", nargs="?", default="")
+    ask.add_argument(
+        "--documents", type=Path, default=ARTICLES, metavar="FOLDER", help="your own files (default: the museum)"
+    )
+    ask.add_argument("--index", type=Path, metavar="FOLDER", help="an index made by `index`, instead of --documents")
+    ask.add_argument("--retriever", choices=RETRIEVERS, default="hybrid")
+    ask.add_argument("--encoder", metavar="NAME", help="a Sentence Transformers model (default: the bundled one)")
+    ask.add_argument("--generator", metavar="NAME", help="a sequence-to-sequence model (default: the bundled one)")
+    ask.add_argument("-k", type=int, default=3, help="passages to read (default: 3)")
+    ask.set_defaults(run=run_ask)
+
+    index = commands.add_parser("index", help="build an index of documents and save it")
+    index.add_argument("--documents", type=Path, default=ARTICLES, metavar="FOLDER")
+    index.add_argument("--index", type=Path, required=True, metavar="FOLDER", help="where to save it")
+    index.add_argument("--encoder", metavar="NAME")
+    index.set_defaults(run=run_index)
+
+    evaluate = commands.add_parser("evaluate", help="measure on a file of questions")
+    kinds = evaluate.add_subparsers(dest="what", required=True)
+    generation = kinds.add_parser("generation", help="answers from given passages: exact match and F1")
+    generation.add_argument("file", type=Path, help="rows as in rajpurkar/squad, JSON lines, may be gzipped")
+    generation.add_argument("--limit", type=int, metavar="N", help="only N rows, drawn with a fixed seed")
+    generation.add_argument("--generator", metavar="NAME")
+    generation.add_argument("--beams", type=int, default=1)
+    generation.add_argument("--predictions", type=Path, metavar="FILE", help="write what was answered, as JSON lines")
+    generation.set_defaults(run=run_evaluate_generation)
+
+    train = commands.add_parser("train", help="train a model")
+    models = train.add_subparsers(dest="what", required=True)
+    generator = models.add_parser("generator", help="the bundled generator, from MiniLM, on SQuAD and QED")
+    generator.add_argument(
+        "--output", type=Path, required=True, metavar="FOLDER", help="checkpoints, log and weights; resumes"
+    )
+    generator.add_argument(
+        "--examples", type=float, default=1.0, metavar="X", help="X times the recipe's examples (default: 1)"
+    )
+    generator.add_argument("--device", default="cpu", help="cpu or cuda")
+    generator.set_defaults(run=run_train_generator)
+    return top
+
+
+def run_ask(options: argparse.Namespace) -> None:
+    """Prints an answer, its sources and the seconds it took."""
+    question = check_query(options.question)
+    started = time.perf_counter()
+    from rag_lib.encoders import SentenceEncoder
+    from rag_lib.generators import Seq2SeqGenerator
+    from rag_lib.pipeline import RAG
+    from rag_lib.store import load, open_folder
+
+    encoder = SentenceEncoder(options.encoder)
+    if options.index:
+        knowledge, skipped = load(options.index, encoder), []
+    else:
+        knowledge, skipped = open_folder(options.documents, encoder, progress=True)
+    report(skipped)
+    rag = RAG(
+        knowledge,
+        make_retriever(options.retriever, knowledge, encoder),
+        Seq2SeqGenerator.load(options.generator),
+        options.k,
+    )
+    loaded = time.perf_counter()
+    answer = rag.ask(question)
+    print(f"Question: {answer.question}")
+    print(f"Answer:   {answer.text or 'I found no passage to answer from.'}")
+    if answer.text:
+        print(f"Score:    {answer.score:.2f}")
+    for citation in answer.citations:
+        p = citation.passage
+        print(f"Source:   {p.title} ({p.document_id}, characters {citation.start} to {citation.end})")
+        print(f'          "{citation.sentence}"')
+    seconds = ", ".join(f"{name} {value:.2f} s" for name, value in answer.seconds.items())
+    print(
+        f"Time:     {sum(answer.seconds.values()):.2f} s ({seconds}), after {loaded - started:.1f} s to load the models"
+    )
+
+
+def report(skipped) -> None:
+    """Says which files were left out."""
+    for file in skipped[:10]:
+        print(f"left out: {file.path}: {file.reason}", file=sys.stderr)
+    if len(skipped) > 10:
+        print(f"left out: {len(skipped) - 10} more files", file=sys.stderr)
+
+
+def run_index(options: argparse.Namespace) -> None:
+    """Builds and saves an index."""
+    from rag_lib.documents import folder_digest, load_documents
+    from rag_lib.encoders import SentenceEncoder
+    from rag_lib.knowledge_base import build
+    from rag_lib.store import save
+
+    collection = load_documents(options.documents)
+    report(collection.skipped)
+    encoder = SentenceEncoder(options.encoder)
+    knowledge = build(collection.documents, encoder, source=folder_digest(options.documents), progress=True)
+    save(knowledge, options.index)
+    print(f"{len(collection.documents)} documents, {len(knowledge)} passages: saved in {options.index}")
+
+
+def run_evaluate_generation(options: argparse.Namespace) -> None:
+    """Prints exact match and F1 with their intervals."""
+    from rag_lib.evaluation import answer_rows, bootstrap, exact_match, f1, score_answers
+    from rag_lib.generators import Decoding, Seq2SeqGenerator
+    from rag_lib.public_data import read_rows
+
+    rows = read_rows(options.file, options.limit)
+    generator = Seq2SeqGenerator.load(options.generator, Decoding(beams=options.beams))
+    started = time.perf_counter()
+    predictions = answer_rows(generator, rows)
+    seconds = time.perf_counter() - started
+    gold = [row["answers"]["text"] for row in rows]
+    print(f"exact match     {bootstrap(score_answers(predictions, gold, exact_match))}")
+    print(f"F1              {bootstrap(score_answers(predictions, gold, f1))}")
+    print(f"answers per s   {len(rows) / seconds:.1f}")
+    if options.predictions:
+        with open(options.predictions, "w", encoding="utf-8") as file:
+            for row, prediction in zip(rows, predictions, strict=True):
+                file.write(json.dumps({"id": row.get("id"), "prediction": prediction}, ensure_ascii=False) + "\n")
+
+
+def run_train_generator(options: argparse.Namespace) -> None:
+    """Trains the bundled generator anew."""
+    from rag_lib.training.generator import train_bundled
+
+    train_bundled(options.output, options.examples, options.device)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command; 0 when it went well, 1 with one clear line when it did not."""
+    options = parser().parse_args(arguments)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        options.run(options)
+    except (ValueError, RuntimeError, OSError) as error:
+        if os.environ.get("RAG_DEBUG"):
+            raise
+        print(
+            f"error: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

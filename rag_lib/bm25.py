@@ -1,0 +1,77 @@
+"""BM25 with an inverted index of scores computed in advance (taught in notebooks/02_bm25.ipynb).
+
+Robertson and Zaragoza (2009), "The Probabilistic Relevance Framework", in Lucene's variant; computing each posting's
+score when the index is built is the idea of bm25s (Lù, 2024).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from rag_lib.analysis import Analyzer
+from rag_lib.hits import Hit, best, check_k
+
+
+class BM25:
+    """An index of texts by their terms.
+
+    Attributes:
+        ids: the N external ids, in the order of the texts.
+        terms: term → row in `offsets`.
+        offsets: (terms + 1,) the postings of term t are at offsets[t] : offsets[t + 1].
+        rows: (postings,) the text of each posting, as a row of `ids`.
+        weights: (postings,) what the term adds to that text's score.
+    """
+
+    def __init__(
+        self, ids: Sequence[str], texts: Sequence[str], analyzer: Analyzer, k1: float = 1.2, b: float = 0.75
+    ) -> None:
+        if len(ids) != len(texts):
+            raise ValueError(f"{len(ids)} ids for {len(texts)} texts")
+        self.analyzer, self.k1, self.b = analyzer, k1, b
+        self.ids = list(ids)
+        self.terms: dict[str, int] = {}
+        documents = [analyzer(text) for text in texts]
+        tokens = np.array([self.terms.setdefault(t, len(self.terms)) for d in documents for t in d], dtype=np.int64)
+        lengths = np.array([len(d) for d in documents], dtype=np.int64)
+        self._index(tokens, lengths)
+
+    def _index(self, tokens: np.ndarray, lengths: np.ndarray) -> None:
+        n = len(lengths)
+        rows = np.repeat(np.arange(n), lengths)
+        postings, frequency = np.unique(tokens * max(n, 1) + rows, return_counts=True)  # sorted by term, then row
+        term, self.rows = np.divmod(postings, max(n, 1))
+        document_frequency = np.bincount(term, minlength=len(self.terms))
+        self.offsets = np.concatenate([[0], np.cumsum(document_frequency)]).astype(np.int64)
+        idf = np.log(1 + (n - document_frequency + 0.5) / (document_frequency + 0.5))
+        norm = 1 - self.b + self.b * lengths / max(lengths.mean(), 1e-9) if n else lengths
+        self.weights = (idf[term] * frequency / (frequency + self.k1 * norm[self.rows])).astype(np.float32)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def scores(self, query: str) -> np.ndarray:
+        """Scores (N,) of all texts; terms that no text has add nothing."""
+        scores = np.zeros(len(self.ids), dtype=np.float32)
+        for term in self.analyzer(query):
+            t = self.terms.get(term)
+            if t is not None:
+                postings = slice(self.offsets[t], self.offsets[t + 1])
+                scores[self.rows[postings]] += self.weights[postings]
+        return scores
+
+    def search(self, query: str, k: int) -> list[Hit]:
+        """The at most k best texts that share a term with the query, best first.
+
+        Raises:
+            ValueError: k is not at least 1.
+        """
+        k = check_k(k)
+        scores = self.scores(query)
+        found = np.flatnonzero(scores > 0)
+        if len(found) > k:
+            threshold = np.partition(scores[found], -k)[-k]
+            found = found[scores[found] >= threshold]  # all that tie with the last, so that ids decide
+        return best([Hit(self.ids[i], float(scores[i])) for i in found], k)

@@ -1,0 +1,56 @@
+"""Choosing the next token (taught in notebooks/06_generation.ipynb).
+
+Here: decoding constrained to token sequences that stand in the passages, so that an answer is always a quotation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+
+def continuation_pieces(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Ids of WordPiece tokens that continue a word ("##s"): no answer starts with one or stops before one."""
+    return frozenset(i for token, i in tokenizer.get_vocab().items() if token.startswith("##"))
+
+
+def allowed_next(
+    prefix: Sequence[int], passages: Sequence[Sequence[int]], end_id: int, pieces: frozenset[int] = frozenset()
+) -> set[int]:
+    """Tokens that keep `prefix` a run of whole words of some passage, and `end_id` where it may stop.
+
+    Args:
+        prefix: the n token ids decoded so far.
+        passages: the token ids of each passage.
+        end_id: the id that ends a sequence.
+        pieces: ids that continue a word.
+    """
+    prefix, n = list(prefix), len(prefix)
+    allowed: set[int] = set()
+    for ids in passages:
+        for i in range(len(ids) - max(n, 1) + 1):
+            if ids[i : i + n] != prefix or ids[i] in pieces:
+                continue
+            following = ids[i + n] if i + n < len(ids) else end_id
+            allowed.add(following)
+            if n and following not in pieces:
+                allowed.add(end_id)
+    return allowed or {end_id}
+
+
+class PassageConstraint:
+    """A `prefix_allowed_tokens_fn` for `generate`: only runs of words that stand in the item's own passages."""
+
+    def __init__(self, passages: Sequence[Sequence[Sequence[int]]], end_id: int, pieces: frozenset[int]) -> None:
+        self.passages = [[list(ids) for ids in item] for item in passages]
+        self.end_id = end_id
+        self.pieces = pieces
+
+    def __call__(self, item: int, decoded: torch.Tensor) -> list[int]:
+        """Tokens allowed for batch item `item` after `decoded` (length,), the start token included."""
+        prefix = decoded.tolist()[1:]  # the first is the decoder's start token
+        if self.end_id in prefix:
+            return [self.end_id]
+        return sorted(allowed_next(prefix, self.passages[item], self.end_id, self.pieces))

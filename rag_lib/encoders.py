@@ -1,0 +1,88 @@
+"""Texts become vectors (taught in notebooks/03_embeddings.ipynb)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import torch  # before faiss: the other order crashes on macOS
+from tqdm.auto import tqdm
+
+from rag_lib.models import ModelUnavailable, encoder_source, hub_errors
+
+BATCH_SIZE = 16  # on a CPU faster than larger ones, and results are the same from run to run only for one size
+
+
+class Encoder(Protocol):
+    """Anything that embeds texts as unit vectors."""
+
+    name: str
+    dimension: int
+
+    def fingerprint(self) -> str:
+        """Changes whenever the vectors would."""
+
+    def encode_passages(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
+        """Unit vectors (len(texts), dimension), float32."""
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors (len(texts), dimension), float32."""
+
+
+class SentenceEncoder:
+    """A bi-encoder of the Sentence Transformers library (Reimers and Gurevych, 2019); one tower for both sides.
+
+    Raises:
+        ModelUnavailable: the model is neither on this machine nor to be had from the hub.
+    """
+
+    def __init__(self, name: str | None = None, device: str = "cpu") -> None:
+        from sentence_transformers import SentenceTransformer
+
+        self.name = name or "all-MiniLM-L6-v2"
+        source = name or encoder_source()
+        with hub_errors(source):
+            self.model = SentenceTransformer(source, device=device, model_kwargs={"dtype": torch.float32})
+        self.dimension = self.model.get_embedding_dimension()
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the weights and the settings that shape the vectors."""
+        digest = hashlib.sha256()
+        for key, value in sorted(self.model.state_dict().items()):
+            digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
+        modules = [type(m).__name__ for m in self.model]
+        digest.update(json.dumps([modules, self.model.max_seq_length, self.model.prompts], sort_keys=True).encode())
+        return digest.hexdigest()
+
+    def _encode(self, texts: Sequence[str], progress: bool, encode) -> np.ndarray:
+        if not len(texts):
+            return np.zeros((0, self.dimension), dtype=np.float32)
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # like lengths together: less padding
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        step = BATCH_SIZE * 8
+        for i in tqdm(range(0, len(order), step), desc="embedding", disable=not progress):
+            chunk = order[i : i + step]
+            vectors[chunk] = encode(
+                [texts[j] for j in chunk], batch_size=BATCH_SIZE, normalize_embeddings=True, show_progress_bar=False
+            )
+        return vectors
+
+    def encode_passages(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
+        """Unit vectors (len(texts), dimension), float32."""
+        return self._encode(texts, progress, self.model.encode_document)
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors (len(texts), dimension), float32."""
+        return self._encode(texts, False, self.model.encode_query)
+
+    def truncated(self, texts: Sequence[str]) -> int:
+        """How many of the texts are longer than the encoder reads; what lies beyond is not in their vectors."""
+        limit = self.model.max_seq_length
+        tokens = self.model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if len(texts) else []
+        return sum(len(ids) > limit for ids in tokens)
+
+
+__all__ = ["Encoder", "ModelUnavailable", "SentenceEncoder"]

@@ -12,8 +12,9 @@ import Stemmer
 WORD = re.compile(r"\w+(?:'\w+)?")
 # Lucene's English list and the words that every question has.
 STOP_WORDS = frozenset(
-    """a an and are as at be but by for if in into is it no not of on or such that the their then there these they this to
-    was will with what which who whom whose when where why how did do does had has have were been its his her""".split()
+    """a an and are as at be but by for if in into is it no not of on or such that the their then there these they this
+    to was will with what which who whom whose when where why how did do does had has have were been its his
+    her""".split()
 )
 
 

@@ -84,10 +84,21 @@ def decode(data: bytes) -> str:
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
-        guess = from_bytes(data[:100_000]).best()
-        if guess is None:
-            raise Unreadable("binary data, or text in an unknown encoding") from None
-        return data.decode(guess.encoding, errors="replace")
+        return data.decode(guess_encoding(data[:100_000]), errors="replace")
+
+
+def guess_encoding(data: bytes) -> str:
+    """The encoding under which bytes look most like a language; Western Windows (cp1252) where it is as good as any.
+
+    Raises:
+        Unreadable: none fits.
+    """
+    guesses = from_bytes(data)
+    top = guesses.best()
+    if top is None:
+        raise Unreadable("binary data, or text in an unknown encoding")
+    equal = {g.encoding for g in guesses if (g.chaos, g.coherence) == (top.chaos, top.coherence)}
+    return "cp1252" if "cp1252" in equal else top.encoding
 
 
 def parse_front_matter(text: str) -> tuple[dict[str, str], str]:

@@ -16,7 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm.auto import tqdm
 
+from rag_lib.analysis import Analyzer
+from rag_lib.bm25 import BM25
 from rag_lib.prompts import Source
+from rag_lib.splitting import Splitting, passage_spans
 
 if TYPE_CHECKING:
     from rag_lib.generators import Generator
@@ -95,6 +98,19 @@ def score_answers(
     return [metric(p, a) for p, a in zip(predictions, answers, strict=True)]
 
 
+LONG = 250  # words that surely fit into a generator's input
+
+
+def sources_of(row: dict) -> list[Source]:
+    """The passage of a row laid out as in SQuAD; a long one as shorter passages, the likeliest for its question first."""
+    title, context = str(row.get("title", "")).replace("_", " "), row["context"]
+    if len(context.split()) <= LONG:
+        return [Source(title, context)]
+    pieces = [context[a:b] for a, b in passage_spans(context, Splitting(LONG // 2))]
+    ranks = BM25(range(len(pieces)), pieces, Analyzer()).scores(row["question"])
+    return [Source(title, pieces[i]) for i in sorted(range(len(pieces)), key=lambda i: -ranks[i])]
+
+
 def answer_rows(generator: Generator, rows: Sequence[dict], progress: bool = True, chunk: int = 64) -> list[str]:
     """The generator's answers to rows laid out as in SQuAD, each read from its own passage."""
     predictions: dict[int, str] = {}
@@ -102,7 +118,7 @@ def answer_rows(generator: Generator, rows: Sequence[dict], progress: bool = Tru
     with tqdm(total=len(rows), desc="answering", disable=not progress) as bar:
         for i in range(0, len(order), chunk):
             part = [rows[j] for j in order[i : i + chunk]]
-            sources = [[Source(str(r.get("title", "")).replace("_", " "), r["context"])] for r in part]
+            sources = [sources_of(r) for r in part]
             generations = generator.generate([r["question"] for r in part], sources)
             predictions |= zip(order[i : i + chunk], (g.text for g in generations), strict=True)
             bar.update(len(part))

@@ -128,7 +128,11 @@ class FaissIndex:
         k, queries = check_k(k), check_vectors(queries, self.dimension)
         if not len(self) or not len(queries):
             return [[] for _ in queries]
-        scores, numbers = self.index.search(queries, min(k, len(self)))
+        depth = min(k + 1, len(self))
+        scores, numbers = self.index.search(queries, depth)
+        while depth < len(self) and (scores[:, k - 1] == scores[:, -1]).any():  # a tie at the border: ids decide
+            depth = min(2 * depth, len(self))
+            scores, numbers = self.index.search(queries, depth)
         return [
             best([Hit(self.ids[n], float(s)) for s, n in zip(*row, strict=True) if n >= 0], k)  # -1: FAISS's padding
             for row in zip(scores.tolist(), numbers.tolist(), strict=True)

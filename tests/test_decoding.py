@@ -1,0 +1,47 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag_lib.decoding import PassageConstraint, allowed_next
+
+END = 99
+PIECES = frozenset({7, 8})  # tokens that continue a word
+PASSAGES = st.lists(st.lists(st.integers(1, 8), max_size=8), max_size=3)
+
+
+def whole_word_runs(passages: list[list[int]]) -> set[tuple[int, ...]]:
+    """All runs that start at a word and end at one, by brute force."""
+    return {
+        tuple(ids[i:j])
+        for ids in passages
+        for i in range(len(ids))
+        for j in range(i + 1, len(ids) + 1)
+        if ids[i] not in PIECES and (j == len(ids) or ids[j] not in PIECES)
+    }
+
+
+def reachable(passages: list[list[int]]) -> set[tuple[int, ...]]:
+    """All sequences that decoding under the constraint can end with."""
+    found, open_prefixes = set(), [()]
+    while open_prefixes:
+        prefix = open_prefixes.pop()
+        for token in allowed_next(prefix, passages, END, PIECES):
+            if token == END:
+                found.add(prefix)
+            else:
+                open_prefixes.append((*prefix, token))
+    return found
+
+
+@given(PASSAGES)
+def test_just_the_runs_of_whole_words_can_be_decoded(passages):
+    runs = whole_word_runs(passages)
+    assert reachable(passages) == (runs or {()})
+
+
+def test_items_of_a_batch_are_bound_to_their_own_passages():
+    constraint = PassageConstraint([[[1, 2]], [[3, 4]]], END, PIECES)
+    assert constraint(0, torch.tensor([50])) == [1, 2]
+    assert constraint(1, torch.tensor([50])) == [3, 4]
+    assert constraint(1, torch.tensor([50, 3])) == [4, END]
+    assert constraint(1, torch.tensor([50, 3, END])) == [END]

@@ -1,0 +1,109 @@
+import pytest
+
+from rag_lib.documents import Passage
+from rag_lib.generators import Generation, Place, Seq2SeqGenerator
+from rag_lib.hits import Hit
+from rag_lib.pipeline import RAG, cite
+from rag_lib.prompts import QuestionTooLong
+from rag_lib.retrievers import EmptyQuestion, HybridRetriever, make_retriever, reciprocal_rank_fusion
+
+
+@pytest.fixture(scope="module")
+def rag(knowledge, encoder):
+    return RAG(knowledge, make_retriever("hybrid", knowledge, encoder), Seq2SeqGenerator.load())
+
+
+def test_an_answer_stands_where_its_citation_says(rag, documents):
+    answer = rag.ask("  Which dog flew in\nSputnik 2? ")
+    (citation,) = answer.citations
+    (document,) = [d for d in documents if d.id == citation.passage.document_id]
+    assert document.text[citation.start : citation.end] == answer.text == "Laika"
+    assert citation.sentence in document.text and answer.text in citation.sentence
+    assert answer.question == "Which dog flew in Sputnik 2?"
+    assert 0 < answer.score <= 1 and set(answer.seconds) == {"retrieval", "generation"}
+    assert len(answer.hits) == 3 and answer.hits[0].id == "laika#0"
+
+
+@pytest.mark.parametrize("name", ["bm25", "dense", "hybrid"])
+def test_every_retriever_finds_the_passage(name, knowledge, encoder):
+    retriever = make_retriever(name, knowledge, encoder)
+    hits = retriever.retrieve("methane lakes on the moon Titan", 2)
+    assert hits[0].id == "titan#0" and len(hits) <= 2
+    assert hits == sorted(hits, key=lambda h: -h.score)
+
+
+def test_the_dense_retriever_needs_no_word_in_common(knowledge, encoder):
+    query = "ape astronaut"
+    assert make_retriever("bm25", knowledge, encoder).retrieve(query, 1) == []
+    assert make_retriever("dense", knowledge, encoder).retrieve(query, 1)[0].id == "ham#0"
+
+
+def test_an_unknown_retriever_is_named(knowledge, encoder):
+    with pytest.raises(ValueError, match="bm25, dense, hybrid"):
+        make_retriever("magic", knowledge, encoder)
+
+
+def test_reciprocal_rank_fusion_by_hand():
+    fused = reciprocal_rank_fusion([[Hit("a", 9), Hit("b", 8)], [Hit("b", 1), Hit("c", 0.5)]], k=2)
+    assert fused == [Hit("b", 1 / 62 + 1 / 61), Hit("a", 1 / 61)]
+
+
+def test_fusion_counts_ranks_not_scores():
+    class Fixed:
+        def __init__(self, scale):
+            self.scale = scale
+
+        def retrieve(self, query, k):
+            return [Hit("a", 2 * self.scale), Hit("b", self.scale)]
+
+    assert HybridRetriever([Fixed(1), Fixed(1000)]).retrieve("q", 2) == HybridRetriever([Fixed(1), Fixed(1)]).retrieve(
+        "q", 2
+    )
+
+
+@pytest.mark.parametrize("question", ["", "   ", "\n\t"])
+def test_an_empty_question_is_refused(rag, question):
+    with pytest.raises(EmptyQuestion):
+        rag.ask(question)
+
+
+def test_a_question_of_ten_thousand_words_is_refused_in_one_line(rag):
+    with pytest.raises(QuestionTooLong, match="no passage fits"):
+        rag.ask("Titan methane " * 5000)
+
+
+@pytest.mark.parametrize(
+    "question", ["¿Quién fue Laika?", "宇宙に行った犬は？", "🚀", "' OR 1=1 --", "<script>alert(1)</script>"]
+)
+def test_any_text_is_answered_from_the_passages_or_not_at_all(rag, question):
+    answer = rag.ask(question)
+    assert not answer.text or answer.citations[0].passage.id in rag.knowledge.passages
+
+
+def test_k_beyond_the_collection_reads_what_there_is(knowledge, encoder):
+    rag = RAG(knowledge, make_retriever("dense", knowledge, encoder), Seq2SeqGenerator.load(), k=50)
+    assert len(rag.ask("Who was Ham?").hits) == len(knowledge)
+
+
+def test_k_zero_is_refused(rag):
+    with pytest.raises(ValueError, match="k must be"):
+        RAG(rag.knowledge, rag.retriever, rag.generator, k=0)
+
+
+def test_without_a_passage_there_is_no_answer(knowledge, encoder, rag):
+    answer = RAG(knowledge, make_retriever("bm25", knowledge, encoder), rag.generator).ask("xylophone")
+    assert (answer.text, answer.citations, answer.score) == ("", (), 0.0)
+
+
+def test_a_free_answer_cites_the_sentence_that_shares_most_of_its_words():
+    text = "Mars is red. Olympus Mons is the tallest volcano there. It sleeps."
+    passage = Passage("m#0", "m", "Mars", text, 100, 100 + len(text))
+    (citation,) = cite(Generation("a tall volcano, Olympus Mons", 0.5, None, (0,)), [passage])
+    assert citation.sentence == "Olympus Mons is the tallest volcano there."
+    assert text[citation.start - 100 : citation.end - 100] == citation.sentence
+
+
+def test_a_quotation_is_cited_with_its_span_in_the_document():
+    passage = Passage("m#1", "m", "Mars", "It is red. It is cold.", 40, 62)
+    (citation,) = cite(Generation("cold", 0.9, Place(0, 17, 21), (0,)), [passage])
+    assert (citation.start, citation.end, citation.sentence) == (57, 61, "It is cold.")

@@ -1,0 +1,45 @@
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rag_lib.models import load_minilm
+from rag_lib.prompts import QuestionTooLong, Source, build_prompt, format_question, format_source
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return load_minilm()[1]
+
+
+def format_input(question, sources):
+    return format_question(question) + "".join(map(format_source, sources))
+
+
+def test_the_input_has_the_question_first_then_titles_and_texts(tokenizer):
+    sources = [Source("Vostok 1", "Gagarin flew."), Source("Moon", "Grey.")]
+    assert (
+        build_prompt(" Who flew? ", sources, tokenizer, 512).text
+        == "question: Who flew? title: Vostok 1 context: Gagarin flew. title: Moon context: Grey."
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(1, 60), max_size=6), st.integers(20, 120))
+def test_the_budget_is_kept_and_sources_are_whole_or_absent(tokenizer, sizes, budget):
+    sources = [Source("T", " ".join([f"w{i}"] * n)) for i, n in enumerate(sizes)]
+    try:
+        prompt = build_prompt("Who is it?", sources, tokenizer, budget)
+    except QuestionTooLong:
+        assert all(build_prompt("Who is it?", [s], tokenizer, 10_000).tokens > budget for s in sources)
+        return
+    assert len(tokenizer(prompt.text)["input_ids"]) == prompt.tokens <= budget
+    assert prompt.text == format_input("Who is it?", [sources[i] for i in prompt.used])
+    left_out = set(range(len(sources))) - set(prompt.used)
+    for i in left_out:  # there was no room for it where it stood
+        before = [sources[j] for j in prompt.used if j < i]
+        assert build_prompt("Who is it?", [*before, sources[i]], tokenizer, 10_000).tokens > budget
+
+
+def test_a_question_without_end_is_refused(tokenizer):
+    with pytest.raises(QuestionTooLong, match="no passage fits"):
+        build_prompt("why " * 10_000, [Source("Moon", "Grey.")], tokenizer, 512)

@@ -18,7 +18,7 @@ install:
 	@$(PYTHON) -m rag_lib.environment install
 
 lab: install
-	@$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb
 
 test: install
 	@$(BIN)/python -m pytest
@@ -33,7 +33,7 @@ format: install
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 lock:
-	@env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile -q pyproject.toml --extra dev --universal --python-version 3.11 \
+	@env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile -q pyproject.toml --extra notebooks --extra dev --universal --python-version 3.11 \
 		--no-annotate --custom-compile-command 'make lock' -o requirements.txt
 
 clean:

@@ -16,8 +16,21 @@ def continuation_pieces(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
     return frozenset(i for token, i in tokenizer.get_vocab().items() if token.startswith("##"))
 
 
+# A quotation that consists of these alone answers nothing.
+EMPTY_WORDS = "a an the he she it they him her them his their its this that these those who which".split()
+
+
+def empty_words(tokenizer: PreTrainedTokenizerBase) -> frozenset[int]:
+    """Ids of the words that are no answer by themselves."""
+    return frozenset(i for i in tokenizer.convert_tokens_to_ids(EMPTY_WORDS) if i != tokenizer.unk_token_id)
+
+
 def allowed_next(
-    prefix: Sequence[int], passages: Sequence[Sequence[int]], end_id: int, pieces: frozenset[int] = frozenset()
+    prefix: Sequence[int],
+    passages: Sequence[Sequence[int]],
+    end_id: int,
+    pieces: frozenset[int] = frozenset(),
+    empty: frozenset[int] = frozenset(),
 ) -> set[int]:
     """Tokens that keep `prefix` a run of whole words of some passage, and `end_id` where it may stop.
 
@@ -26,8 +39,10 @@ def allowed_next(
         passages: the token ids of each passage.
         end_id: the id that ends a sequence.
         pieces: ids that continue a word.
+        empty: ids of words that are no answer by themselves.
     """
     prefix, n = list(prefix), len(prefix)
+    complete = not empty.issuperset(prefix)  # the empty prefix is not
     allowed: set[int] = set()
     for ids in passages:
         for i in range(len(ids) - max(n, 1) + 1):
@@ -35,7 +50,7 @@ def allowed_next(
                 continue
             following = ids[i + n] if i + n < len(ids) else end_id
             allowed.add(following)
-            if n and following not in pieces:
+            if complete and following not in pieces:
                 allowed.add(end_id)
     return allowed or {end_id}
 
@@ -43,14 +58,21 @@ def allowed_next(
 class PassageConstraint:
     """A `prefix_allowed_tokens_fn` for `generate`: only runs of words that stand in the item's own passages."""
 
-    def __init__(self, passages: Sequence[Sequence[Sequence[int]]], end_id: int, pieces: frozenset[int]) -> None:
+    def __init__(
+        self,
+        passages: Sequence[Sequence[Sequence[int]]],
+        end_id: int,
+        pieces: frozenset[int],
+        empty: frozenset[int] = frozenset(),
+    ) -> None:
         self.passages = [[list(ids) for ids in item] for item in passages]
         self.end_id = end_id
         self.pieces = pieces
+        self.empty = empty
 
     def __call__(self, item: int, decoded: torch.Tensor) -> list[int]:
         """Tokens allowed for batch item `item` after `decoded` (length,), the start token included."""
         prefix = decoded.tolist()[1:]  # the first is the decoder's start token
         if self.end_id in prefix:
             return [self.end_id]
-        return sorted(allowed_next(prefix, self.passages[item], self.end_id, self.pieces))
+        return sorted(allowed_next(prefix, self.passages[item], self.end_id, self.pieces, self.empty))

@@ -24,13 +24,13 @@ from rag_lib.splitting import Splitting, passage_spans
 if TYPE_CHECKING:
     from rag_lib.generators import Generator
 
-ARTICLES = re.compile(r"\b(a|an|the)\b")
+ARTICLE_WORDS = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalize_answer(text: str) -> str:
     """Lower case, no punctuation, no articles, single spaces (SQuAD's official normalisation)."""
-    return " ".join(ARTICLES.sub(" ", text.lower().translate(PUNCTUATION)).split())
+    return " ".join(ARTICLE_WORDS.sub(" ", text.lower().translate(PUNCTUATION)).split())
 
 
 def exact_match(prediction: str, answers: Sequence[str]) -> float:
@@ -102,7 +102,7 @@ LONG = 250  # words that surely fit into a generator's input
 
 
 def sources_of(row: dict) -> list[Source]:
-    """The passage of a row laid out as in SQuAD; a long one as shorter passages, the likeliest for its question first."""
+    """The passage of a row laid out as in SQuAD; a long one as shorter passages, the likeliest first."""
     title, context = str(row.get("title", "")).replace("_", " "), row["context"]
     if len(context.split()) <= LONG:
         return [Source(title, context)]

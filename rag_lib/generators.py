@@ -9,7 +9,7 @@ from typing import Protocol
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rag_lib.decoding import PassageConstraint, continuation_pieces
+from rag_lib.decoding import PassageConstraint, continuation_pieces, empty_words
 from rag_lib.models import load_generator
 from rag_lib.prompts import ANSWER, Source, build_prompt
 
@@ -64,6 +64,7 @@ class Seq2SeqGenerator:
         self.model = model
         self.tokenizer = tokenizer
         self.pieces = continuation_pieces(tokenizer)
+        self.empty = empty_words(tokenizer)
         # Other tokenizers spell a word one way at the start of a text and another way inside: no constraint for them.
         self.constrainable = bool(self.pieces)
         self.decoding = decoding or Decoding()
@@ -111,7 +112,7 @@ class Seq2SeqGenerator:
         constraint = None
         if self.decoding.constrained and self.constrainable and all(read):
             constraint = PassageConstraint(
-                [[ids for ids, _ in item] for item in read], self.model.config.eos_token_id, self.pieces
+                [[ids for ids, _ in item] for item in read], self.model.config.eos_token_id, self.pieces, self.empty
             )
         output = self.model.generate(
             **inputs,

@@ -39,6 +39,12 @@ def test_just_the_runs_of_whole_words_can_be_decoded(passages):
     assert reachable(passages) == (runs or {()})
 
 
+def test_words_that_answer_nothing_are_no_answer_by_themselves():
+    assert allowed_next([1], [[1, 2]], END, empty=frozenset({1})) == {2}
+    assert allowed_next([1, 2], [[1, 2, 3]], END, empty=frozenset({1})) == {3, END}
+    assert allowed_next([1], [[1]], END, empty=frozenset({1})) == {END}, "there must be a way out"
+
+
 def test_items_of_a_batch_are_bound_to_their_own_passages():
     constraint = PassageConstraint([[[1, 2]], [[3, 4]]], END, PIECES)
     assert constraint(0, torch.tensor([50])) == [1, 2]

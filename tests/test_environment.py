@@ -29,7 +29,10 @@ def pinned(requirement: Requirement) -> str:
     return next(iter(requirement.specifier)).version
 
 
-@pytest.mark.parametrize("line", PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"])
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+@pytest.mark.parametrize("line", [*PROJECT["dependencies"], *EXTRAS["notebooks"], *EXTRAS["dev"]])
 def test_the_lock_meets_what_the_project_declares(line):
     declared = Requirement(line)
     assert declared.specifier.contains(pinned(locked()[normal(declared.name)]))

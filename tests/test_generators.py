@@ -61,7 +61,7 @@ def test_the_score_is_the_probability_under_the_constraint(bundled):
 
     probability = 1.0
     for step, token in enumerate(target):
-        allowed = sorted(allowed_next(target[:step], [passage], tokenizer.sep_token_id, bundled.pieces))
+        allowed = sorted(allowed_next(target[:step], [passage], tokenizer.sep_token_id, bundled.pieces, bundled.empty))
         probability *= float(logits[step, allowed].softmax(0)[allowed.index(token)])
     assert answer.score == pytest.approx(probability, rel=1e-3)
 

@@ -1,0 +1,70 @@
+"""What every notebook has in common. That they run, and with these outputs, is for nbval to say."""
+
+import json
+
+import pytest
+from conftest import ROOT
+
+NOTEBOOKS = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "solutions").glob("*.ipynb")])
+FIRST_CODE_CELL = """import os
+import sys
+
+if "google.colab" in sys.modules:
+    repository = os.environ.get("RAG_REPOSITORY", "https://github.com/rag-from-scratch/rag-from-scratch")
+    !git clone --quiet --depth 1 {repository} rag-from-scratch
+    %pip install --quiet --editable rag-from-scratch
+    sys.path.insert(0, os.path.abspath("rag-from-scratch"))"""
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request):
+    return json.loads(request.param.read_text(encoding="utf-8"))
+
+
+def source(cell) -> str:
+    return "".join(cell["source"])
+
+
+def code_cells(notebook) -> list[dict]:
+    return [c for c in notebook["cells"] if c["cell_type"] == "code"]
+
+
+def outputs(notebook) -> list[dict]:
+    return [output for cell in code_cells(notebook) for output in cell["outputs"]]
+
+
+def test_there_are_notebooks():
+    assert "00_start_here" in [path.stem for path in NOTEBOOKS]
+
+
+def test_outputs_are_from_one_run_on_a_fresh_kernel(notebook):
+    cells = code_cells(notebook)
+    assert [c["execution_count"] for c in cells] == list(range(1, len(cells) + 1))
+    assert len(outputs(notebook)) >= len(cells) / 3
+    assert [o for o in outputs(notebook) if o["output_type"] == "error"] == []
+
+
+def test_it_runs_on_colab_from_its_first_cell(notebook):
+    assert source(code_cells(notebook)[0]) == FIRST_CODE_CELL
+
+
+def test_cells_are_small(notebook):
+    assert max(len(source(c).splitlines()) for c in code_cells(notebook)) <= 25
+
+
+def test_every_picture_has_a_text(notebook):
+    for output in outputs(notebook):
+        if "image/png" in output.get("data", {}):
+            assert len(output["metadata"]["image/png"]["alt"]) > 20
+
+
+def test_nothing_of_the_machine_it_ran_on_is_in_it(notebook):
+    assert "widgets" not in notebook["metadata"]
+    for path in ("/home/", "/root/", "/tmp/", "/Users/", str(ROOT)):
+        assert path not in json.dumps(notebook)
+
+
+def test_it_has_the_parts_of_a_chapter(notebook):
+    text = "\n".join(source(c) for c in notebook["cells"] if c["cell_type"] == "markdown")
+    for part in ("In this chapter you will", "two CPU cores", "What you know now", "Further reading", "Next:"):
+        assert part in text, part

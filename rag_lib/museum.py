@@ -1,17 +1,23 @@
-"""The collection of the Perigee Space Museum, on which the course stands."""
+"""The collection of the Perigee Space Museum, on which the course stands: typed records, and what must hold of them."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rag_lib.documents import Document, load_documents
 from rag_lib.paths import MUSEUM
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 ARTICLES = MUSEUM / "articles"
 SPLITS = ("train", "validation", "test")
 UNANSWERABLE = "unanswerable"
+KINDS = ("who", "when", "where", "how many", "how", "why", "which", "what", UNANSWERABLE)
 
 
 @dataclass(frozen=True)
@@ -30,7 +36,7 @@ class Question:
         answers: all acceptable short answers, each one literally in a sentence of the evidence; empty where the
             collection has no answer.
         evidence: one sentence, or two of two articles; that of the answer first.
-        kind: who, when, where, how many, how, why, which, what, or unanswerable.
+        kind: one of KINDS.
         near: the article an unanswerable question is about.
     """
 
@@ -42,28 +48,113 @@ class Question:
     near: str = ""
 
 
-def load_articles(folder: Path = ARTICLES) -> list[Document]:
-    """The articles, by id; `metadata` has hall, topics, summary and, for the museum's own, `fictional`."""
-    return sorted(load_documents(folder).documents, key=lambda d: d.id)
+@dataclass(frozen=True)
+class Turn:
+    """What a visitor says, the same so that it stands alone, the sentence that answers it (if any), and the reply."""
+
+    visitor: str
+    standalone: str
+    evidence: Evidence | None
+    guide: str
 
 
-def load_questions(split: str, folder: Path = MUSEUM / "questions") -> list[Question]:
-    """The questions of a split.
+@dataclass(frozen=True)
+class Dialogue:
+    """A conversation between a visitor and the museum's guide."""
+
+    id: str
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A reference summary of a dossier; half of them have another one that answers a question."""
+
+    dossier: str
+    summary: str
+    question: str = ""
+    focused: str = ""
+
+
+@dataclass(frozen=True)
+class Product:
+    """Something in the museum's shop; the price is in euros."""
+
+    id: str
+    title: str
+    category: str
+    price: float
+    age_min: int
+    age_max: int
+    topics: tuple[str, ...]
+    description: str
+
+
+def read_lines(path: Path) -> list[dict]:
+    """The rows of a file of JSON lines."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def split_file(kind: str, split: str, museum: Path) -> Path:
+    """The file of a split of questions, dialogues or summaries.
 
     Raises:
         ValueError: there is no such split.
     """
     if split not in SPLITS:
         raise ValueError(f"no split is called {split!r}; there are {', '.join(SPLITS)}")
-    rows = [json.loads(line) for line in (folder / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()]
+    return museum / kind / f"{split}.jsonl"
+
+
+def load_articles(museum: Path = MUSEUM) -> list[Document]:
+    """The articles, by id; `metadata` has hall, topics, summary and, for the museum's own, `fictional`."""
+    return sorted(load_documents(museum / "articles").documents, key=lambda d: d.id)
+
+
+def load_splits(museum: Path = MUSEUM) -> dict[str, str]:
+    """The split of every article, by its id."""
+    splits = json.loads((museum / "splits.json").read_text(encoding="utf-8"))
+    return {article: split for split, articles in splits.items() for article in articles}
+
+
+def load_questions(split: str, museum: Path = MUSEUM) -> list[Question]:
+    """The questions of a split."""
+    rows = read_lines(split_file("questions", split, museum))
     return [
-        Question(
-            r["id"],
-            r["question"],
-            tuple(r["answers"]),
-            tuple(Evidence(**e) for e in r["evidence"]),
-            r["kind"],
-            r.get("near", ""),
-        )
-        for r in rows
+        Question(**row | {"answers": tuple(row["answers"]), "evidence": tuple(Evidence(**e) for e in row["evidence"])})
+        for row in rows
     ]
+
+
+def load_dialogues(split: str, museum: Path = MUSEUM) -> list[Dialogue]:
+    """The dialogues of a split."""
+    return [
+        Dialogue(
+            row["id"],
+            tuple(Turn(**t | {"evidence": Evidence(**t["evidence"]) if t["evidence"] else None}) for t in row["turns"]),
+        )
+        for row in read_lines(split_file("dialogues", split, museum))
+    ]
+
+
+def load_dossiers(museum: Path = MUSEUM) -> list[Document]:
+    """The dossiers, by id; `metadata["article"]` is the article each goes with."""
+    return sorted(load_documents(museum / "dossiers").documents, key=lambda d: d.id)
+
+
+def load_summaries(split: str, museum: Path = MUSEUM) -> list[Summary]:
+    """The reference summaries of a split."""
+    return [Summary(**row) for row in read_lines(split_file("summaries", split, museum))]
+
+
+def load_products(museum: Path = MUSEUM) -> list[Product]:
+    """The shop's products, by id."""
+    rows = read_lines(museum / "shop" / "products.jsonl")
+    return [Product(**row | {"topics": tuple(row["topics"])}) for row in rows]
+
+
+def as_dataset(records: Sequence) -> Dataset:
+    """Records of one type as a `datasets.Dataset`, a column a field."""
+    from datasets import Dataset
+
+    return Dataset.from_list([asdict(record) for record in records])

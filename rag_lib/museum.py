@@ -90,6 +90,28 @@ class Product:
     description: str
 
 
+@dataclass(frozen=True)
+class Purchase:
+    """A product bought on a day (ISO date), with its rating of 1 to 5 stars, or None where it was not rated."""
+
+    product: str
+    date: str
+    rating: int | None
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """A simulated customer of the shop (see rag_lib.visitors), with purchases in the order of their dates."""
+
+    id: str
+    age: int
+    history: tuple[Purchase, ...]
+
+
+# Purchases before the first day are for training, from the second on for testing, between them for validation.
+VALIDATION_DAY, TEST_DAY = "2026-03-01", "2026-06-01"
+
+
 def read_lines(path: Path) -> list[dict]:
     """The rows of a file of JSON lines."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
@@ -151,6 +173,28 @@ def load_products(museum: Path = MUSEUM) -> list[Product]:
     """The shop's products, by id."""
     rows = read_lines(museum / "shop" / "products.jsonl")
     return [Product(**row | {"topics": tuple(row["topics"])}) for row in rows]
+
+
+def load_visitors(museum: Path = MUSEUM) -> list[Visitor]:
+    """The shop's simulated visitors, by id."""
+    rows = read_lines(museum / "shop" / "visitors.jsonl")
+    return [Visitor(r["id"], r["age"], tuple(Purchase(**p) for p in r["history"])) for r in rows]
+
+
+def purchases_of(visitor: Visitor, split: str) -> list[Purchase]:
+    """A visitor's purchases in a split, which is a stretch of time.
+
+    Raises:
+        ValueError: there is no such split.
+    """
+    first, end = {
+        "train": ("", VALIDATION_DAY),
+        "validation": (VALIDATION_DAY, TEST_DAY),
+        "test": (TEST_DAY, "9999"),
+    }.get(split, (None, None))
+    if first is None:
+        raise ValueError(f"no split is called {split!r}; there are {', '.join(SPLITS)}")
+    return [p for p in visitor.history if first <= p.date < end]
 
 
 def as_dataset(records: Sequence) -> Dataset:

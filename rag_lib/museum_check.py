@@ -22,6 +22,7 @@ from rag_lib.museum import (
     load_questions,
     load_splits,
     load_summaries,
+    load_visitors,
 )
 from rag_lib.paths import MUSEUM
 from rag_lib.splitting import sentence_spans
@@ -159,6 +160,23 @@ def check_products(museum: Path) -> Iterator[str]:
             yield f"{product.id}: price, ages or topics"
 
 
+def check_visitors(museum: Path) -> Iterator[str]:
+    """Unique ids, known products bought once, in the order of time."""
+    products = {p.id for p in load_products(museum)}
+    visitors = load_visitors(museum)
+    if len({v.id for v in visitors}) != len(visitors):
+        yield "visitors: an id occurs twice"
+    for visitor in visitors:
+        dates = [p.date for p in visitor.history]
+        bought = [p.product for p in visitor.history]
+        if dates != sorted(dates):
+            yield f"{visitor.id}: purchases not in the order of time"
+        if not products.issuperset(bought) or len(set(bought)) != len(bought):
+            yield f"{visitor.id}: an unknown product, or one bought twice"
+        if any(p.rating not in (None, 1, 2, 3, 4, 5) for p in visitor.history):
+            yield f"{visitor.id}: a rating that is not 1 to 5"
+
+
 def check_museum(museum: Path = MUSEUM) -> list[str]:
     """Everything that is wrong with a collection; an empty list where nothing is."""
     articles, splits = load_articles(museum), load_splits(museum)
@@ -179,6 +197,7 @@ def check_museum(museum: Path = MUSEUM) -> list[str]:
         found += check_dossiers(texts, splits, museum)
     if (museum / "shop").is_dir():
         found += check_products(museum)
+        found += check_visitors(museum)
     return found
 
 

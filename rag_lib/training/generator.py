@@ -25,13 +25,15 @@ from torch.nn import functional as F
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from rag_lib.analysis import Analyzer
+from rag_lib.bm25 import BM25
 from rag_lib.decoding import allowed_next, continuation_pieces
 from rag_lib.evaluation import answer_rows, bootstrap, exact_match, f1, score_answers
 from rag_lib.generators import Seq2SeqGenerator
 from rag_lib.models import load_minilm, save_perigee
 from rag_lib.prompts import ANSWER, QUOTE, Source, format_question, format_source
 from rag_lib.public_data import QED, SQUAD, load_public
-from rag_lib.splitting import sentence_spans
+from rag_lib.splitting import Splitting, passage_spans, sentence_spans
 from rag_lib.warm_start import bart_from_bert
 
 DECODER_LAYERS = 3
@@ -57,7 +59,7 @@ class Phase:
     examples: int
     words: tuple[int, int]  # the gold passage is cut at sentences to a number of words drawn from this range
     quotes: float = 0.1  # share of examples whose target is the whole sentence that holds the answer
-    distractors: int = 0  # at most so many other passages of the same article are put beside the gold one
+    distractors: int = 0  # at most so many passages found in the same article are put beside the gold one
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ class Settings:
 
     phases: tuple[Phase, ...] = (
         Phase(10_240, words=(30, 60), quotes=1.0),
-        Phase(51_200, words=(40, 110)),
-        Phase(38_912, words=(60, 300), quotes=0.05, distractors=2),
+        Phase(34_816, words=(40, 110)),
+        Phase(14_336, words=(40, 160), quotes=0.05, distractors=2),
     )
     batch_size: int = 32
     pool_batches: int = 32  # batches of like length are cut from a shuffled pool of so many
@@ -126,26 +128,29 @@ class Featurizer:
         self.tokenizer = tokenizer
         self.settings = settings
         self.pieces = continuation_pieces(tokenizer)
-        self.by_title: dict[str, list[str]] = {}
+        self.contexts: dict[str, dict[str, None]] = {}  # the paragraphs of every article, each once, in order
         for t in triples:
-            contexts = self.by_title.setdefault(t.title, [])
-            if not contexts or contexts[-1] != t.context:
-                contexts.append(t.context)
+            self.contexts.setdefault(t.title, {})[t.context] = None
+        self.articles: dict[str, BM25] = {}
 
     def ids(self, text: str) -> list[int]:
         """Token ids of a text, without special tokens."""
         return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
 
+    def article(self, title: str) -> BM25:
+        """An index of the passages of an article, whose ids are the passages themselves."""
+        if title not in self.articles:
+            texts = {t[a:b]: None for t in self.contexts[title] for a, b in passage_spans(t, Splitting())}
+            self.articles[title] = BM25(list(texts), list(texts), Analyzer())
+        return self.articles[title]
+
     def distractors(self, triple: Triple, phase: Phase, rng: random.Random) -> list[Source]:
-        """Cuts of other paragraphs of the same article that do not hold the answer."""
-        found = []
-        for _ in range(rng.randint(0, phase.distractors)):
-            text = rng.choice(self.by_title[triple.title])
-            start = rng.randrange(len(text))
-            a, b = cut_around(text, start, start, rng.randint(30, 100), rng)
-            if triple.answer.lower() not in text.lower():
-                found.append(Source(triple.title, text[a:b]))
-        return found
+        """Passages of the same article that a search for the question finds, and that do not hold the answer."""
+        wanted = rng.randint(0, phase.distractors)
+        found = [h.id for h in self.article(triple.title).search(triple.question, 4 * wanted)] if wanted else []
+        rng.shuffle(found)
+        wrong = [t for t in found if t not in triple.context and triple.answer.lower() not in t.lower()]
+        return [Source(triple.title, text) for text in wrong[:wanted]]
 
     def __call__(self, triple: Triple, phase: Phase, rng: random.Random) -> Features | None:
         """Features of a triple, or None where the answer is not a run of whole tokens of the input."""

@@ -13,6 +13,7 @@ from rag_lib.paths import MUSEUM
 from rag_lib.retrievers import RETRIEVERS, check_query, make_retriever
 
 ARTICLES = MUSEUM / "articles"
+PASSAGES = 3
 
 
 def parser() -> argparse.ArgumentParser:
@@ -31,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("--retriever", choices=RETRIEVERS, default="hybrid")
     ask.add_argument("--encoder", metavar="NAME", help="a Sentence Transformers model (default: the bundled one)")
     ask.add_argument("--generator", metavar="NAME", help="a sequence-to-sequence model (default: the bundled one)")
-    ask.add_argument("-k", type=int, default=3, help="passages to read (default: 3)")
+    ask.add_argument("-k", type=int, default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
     ask.set_defaults(run=run_ask)
 
     index = commands.add_parser("index", help="build an index of documents and save it")
@@ -49,6 +50,13 @@ def parser() -> argparse.ArgumentParser:
     generation.add_argument("--beams", type=int, default=1)
     generation.add_argument("--predictions", type=Path, metavar="FILE", help="write what was answered, as JSON lines")
     generation.set_defaults(run=run_evaluate_generation)
+
+    museum = kinds.add_parser("museum", help="the museum's questions: the retrievers and the whole pipeline")
+    museum.add_argument("--split", default="validation", help="train, validation (default) or test")
+    museum.add_argument("--limit", type=int, metavar="N", help="only N questions, drawn with a fixed seed")
+    museum.add_argument("--generator", metavar="NAME")
+    museum.add_argument("-k", type=int, default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
+    museum.set_defaults(run=run_evaluate_museum)
 
     train = commands.add_parser("train", help="train a model")
     models = train.add_subparsers(dest="what", required=True)
@@ -143,6 +151,33 @@ def run_evaluate_generation(options: argparse.Namespace) -> None:
         with open(options.predictions, "w", encoding="utf-8") as file:
             for row, prediction in zip(rows, predictions, strict=True):
                 file.write(json.dumps({"id": row.get("id"), "prediction": prediction}, ensure_ascii=False) + "\n")
+
+
+def run_evaluate_museum(options: argparse.Namespace) -> None:
+    """Prints how well the museum's questions are answered."""
+    import random
+
+    from rag_lib.encoders import SentenceEncoder
+    from rag_lib.generators import Seq2SeqGenerator
+    from rag_lib.museum import load_questions
+    from rag_lib.museum_evaluation import evaluate_answers, evaluate_retriever, gold_passages
+    from rag_lib.store import open_folder
+
+    questions = [q for q in load_questions(options.split) if q.answers]
+    if options.limit and options.limit < len(questions):
+        questions = random.Random(0).sample(questions, options.limit)
+    encoder = SentenceEncoder()
+    knowledge, _ = open_folder(ARTICLES, encoder, progress=True)
+    generator = Seq2SeqGenerator.load(options.generator)
+    gold = gold_passages(questions, knowledge)
+    for name in RETRIEVERS:
+        figures = evaluate_retriever(questions, gold, make_retriever(name, knowledge, encoder))
+        print(f"{name:10}", *(f"{metric} {value}" for metric, value in figures.items()), sep="  ")
+    hybrid = make_retriever("hybrid", knowledge, encoder)
+    retrieved = [[h.id for h in hybrid.retrieve(q.question, options.k)] for q in questions]
+    for name, passages in (("gold", [sorted(ids) for ids in gold]), (f"hybrid, k = {options.k}", retrieved)):
+        figures = evaluate_answers(questions, passages, knowledge, generator)
+        print(f"{name:15}", *(f"{metric} {value}" for metric, value in figures.items()), sep="  ")
 
 
 def run_train_generator(options: argparse.Namespace) -> None:

@@ -102,10 +102,11 @@ def run(command: list[str], environment: dict[str, str]) -> None:
         text=True,
         errors="replace",
     )
-    lines = []
+    lines, failing = [], False
     for line in process.stdout or ():
         lines.append(line)
-        if not line.startswith((" + ", " - ", "WARNING: Location")):  # uv's list of 150 packages
+        failing = failing or line.lower().startswith(("error", "warning")) or "×" in line
+        if not failing and not line.startswith((" + ", " - ")):  # neither what `explain` sums up, nor uv's long list
             print("  " + line, end="", flush=True)
     if process.wait():
         raise SetupError(explain("".join(lines)))

@@ -36,8 +36,8 @@ class Simulation:
     first_day: date = date(2024, 10, 1)
     days: int = 730
     visits: float = 8.0  # on average, besides the first four
-    taste: float = 4.0  # weight of the topics
-    popularity: float = 0.6  # exponent of the popularity's fall with the rank
+    taste: float = 6.0  # weight of the topics
+    popularity: float = 0.4  # exponent of the popularity's fall with the rank
     thrift: float = 2.5  # weight of every doubling of the price above the budget
     wrong_age: float = 6.0  # penalty for a product for another age
     noise: float = 0.8  # scale of the Gumbel noise

@@ -9,10 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from rag_lib.paths import MUSEUM
+from rag_lib.museum import ARTICLES
 from rag_lib.retrievers import RETRIEVERS, check_query, make_retriever
 
-ARTICLES = MUSEUM / "articles"
 PASSAGES = 3
 
 

@@ -130,7 +130,7 @@ def split_file(kind: str, split: str, museum: Path) -> Path:
 
 def load_articles(museum: Path = MUSEUM) -> list[Document]:
     """The articles, by id; `metadata` has hall, topics, summary and, for the museum's own, `fictional`."""
-    return sorted(load_documents(museum / "articles").documents, key=lambda d: d.id)
+    return sorted(load_documents(museum / ARTICLES.name).documents, key=lambda d: d.id)
 
 
 def load_splits(museum: Path = MUSEUM) -> dict[str, str]:

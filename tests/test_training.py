@@ -3,6 +3,7 @@
 import json
 import math
 import random
+from dataclasses import replace
 from itertools import islice
 
 import pytest
@@ -13,7 +14,8 @@ from transformers import BartConfig, BartForConditionalGeneration
 
 from rag_lib.decoding import allowed_next
 from rag_lib.models import load_minilm
-from rag_lib.training.generator import (
+from rag_lib.training.checkpoints import CheckpointUnusable
+from rag_lib.training.examples import (
     IGNORED,
     Featurizer,
     Phase,
@@ -24,10 +26,8 @@ from rag_lib.training.generator import (
     cut_around,
     epoch_order,
     load_triples,
-    losses,
-    schedule,
-    train,
 )
+from rag_lib.training.generator import losses, schedule, train
 
 CONTEXTS = [
     "Yuri Gagarin flew on 12 April 1961. He landed near the Volga. His ship was Vostok 1.",
@@ -193,6 +193,16 @@ def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(tokenizer, tmp_pa
     rows = [json.loads(line) for line in (tmp_path / "whole" / "log.jsonl").read_text().splitlines()]
     assert rows[-1]["seen"] == 64 and rows[-1]["em"] == 0.5
     assert not list((tmp_path / "resumed").glob("*.tmp"))
+
+
+def test_a_checkpoint_that_does_not_fit_is_refused_in_one_line(tokenizer, tmp_path):
+    short = replace(SETTINGS, phases=(Phase(4, (3, 9)),))
+    train(small_model(tokenizer), tokenizer, triples(), tmp_path, short)
+    path = tmp_path / "checkpoint.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointUnusable, match="remove it to start anew"):
+        train(small_model(tokenizer), tokenizer, triples(), tmp_path, short)
 
 
 def test_it_learns(tokenizer, tmp_path):

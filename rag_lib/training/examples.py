@@ -46,7 +46,7 @@ class Settings:
     phases: tuple[Phase, ...] = (
         Phase(10_240, words=(30, 60), quotes=1.0),
         Phase(34_816, words=(40, 110)),
-        Phase(14_336, words=(40, 160), quotes=0.05, distractors=2),
+        Phase(12_288, words=(40, 160), quotes=0.05, distractors=2),
     )
     batch_size: int = 32
     pool_batches: int = 32  # batches of like length are cut from a shuffled pool of so many

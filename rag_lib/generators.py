@@ -9,9 +9,11 @@ from typing import Protocol
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from rag_lib.analysis import Analyzer
 from rag_lib.decoding import PassageConstraint, continuation_pieces, empty_words
 from rag_lib.models import load_generator
 from rag_lib.prompts import ANSWER, Source, build_prompt
+from rag_lib.splitting import sentence_spans
 
 POSITIONS = 512  # of models that name no limit of their own (T5)
 
@@ -130,7 +132,7 @@ class Seq2SeqGenerator:
         answers = []
         for i, (prompt, item) in enumerate(zip(prompts, read, strict=True)):
             ids = [t for t in output.sequences[i, 1:].tolist() if t not in self.tokenizer.all_special_ids]
-            place = find(ids, item, prompt.used)
+            place = best_supported(occurrences(ids, item, prompt.used), sources[i], prompt.question)
             text = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
             if place is not None:  # as the passage writes it: the bundled model knows no capitals
                 text = sources[i][place.source].text[place.start : place.end]
@@ -138,13 +140,27 @@ class Seq2SeqGenerator:
         return answers
 
 
-def find(
+def occurrences(
     ids: Sequence[int], read: Sequence[tuple[list[int], list[tuple[int, int]]]], used: Sequence[int]
-) -> Place | None:
-    """The first place where a run of tokens stands in the sources read, or None."""
+) -> list[Place]:
+    """All places where a run of tokens stands in the sources read, in their order."""
     n = len(ids)
-    for source, (tokens, offsets) in zip(used, read, strict=True):
-        for i in range(len(tokens) - n + 1 if n else 0):
-            if tokens[i : i + n] == list(ids):
-                return Place(source, offsets[i][0], offsets[i + n - 1][1])
-    return None
+    return [
+        Place(source, offsets[i][0], offsets[i + n - 1][1])
+        for source, (tokens, offsets) in zip(used, read, strict=True)
+        for i in range(len(tokens) - n + 1 if n else 0)
+        if tokens[i : i + n] == list(ids)
+    ]
+
+
+def best_supported(places: Sequence[Place], sources: Sequence[Source], question: str) -> Place | None:
+    """The place whose sentence has most terms of the question, the first of several; None where there is no place."""
+    analyze = Analyzer()
+    terms = set(analyze(question))
+
+    def support(place: Place) -> int:
+        text = sources[place.source].text
+        around = [text[a:b] for a, b in sentence_spans(text) if a < place.end and b > place.start]
+        return len(terms.intersection(analyze(" ".join(around))))
+
+    return max(places, key=support, default=None)

@@ -31,6 +31,7 @@ class QuestionTooLong(ValueError):
 class Prompt:
     """The generator's input and the sources that are in it, as positions in the list that was given."""
 
+    question: str
     text: str
     used: tuple[int, ...]
     tokens: int
@@ -75,4 +76,4 @@ def build_prompt(
         raise QuestionTooLong(
             f"the question takes {tokens} of the {budget} tokens that the generator reads: no passage fits beside it"
         )
-    return Prompt(text, tuple(used), tokens)
+    return Prompt(question, text, tuple(used), tokens)

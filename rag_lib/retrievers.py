@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 from rag_lib.hits import Hit, best, check_k
@@ -10,6 +10,9 @@ from rag_lib.hits import Hit, best, check_k
 if TYPE_CHECKING:  # so that the command line can name the retrievers without loading any model
     from rag_lib.encoders import Encoder
     from rag_lib.knowledge_base import KnowledgeBase
+
+
+Fusion = Callable[[Sequence[Sequence[Hit]], int], list[Hit]]
 
 
 class EmptyQuestion(ValueError):
@@ -67,16 +70,31 @@ def reciprocal_rank_fusion(rankings: Sequence[Sequence[Hit]], k: int, constant: 
     return best([Hit(i, s) for i, s in scores.items()], check_k(k))
 
 
-class HybridRetriever:
-    """By words and by meaning: both rankings, fused by reciprocal rank."""
+def min_max_fusion(rankings: Sequence[Sequence[Hit]], k: int) -> list[Hit]:
+    """Rankings merged by the mean of their scores, each ranking's scores stretched to 0 … 1; not found counts 0.
 
-    def __init__(self, retrievers: Sequence[Retriever], depth: int = 50) -> None:
+    Unlike ranks, scores keep how far ahead the first is (Bruch et al., 2023, "An Analysis of Fusion Functions").
+    """
+    scores: dict[str, float] = {}
+    for ranking in rankings:
+        low, high = min((h.score for h in ranking), default=0.0), max((h.score for h in ranking), default=0.0)
+        for hit in ranking:
+            stretched = (hit.score - low) / (high - low) if high > low else 1.0
+            scores[hit.id] = scores.get(hit.id, 0.0) + stretched / len(rankings)
+    return best([Hit(i, s) for i, s in scores.items()], check_k(k))
+
+
+class HybridRetriever:
+    """By words and by meaning: the first `depth` hits of several retrievers, fused."""
+
+    def __init__(self, retrievers: Sequence[Retriever], fuse: Fusion = min_max_fusion, depth: int = 100) -> None:
         self.retrievers = list(retrievers)
+        self.fuse = fuse
         self.depth = depth
 
     def retrieve(self, query: str, k: int) -> list[Hit]:
-        """The k passages with the best fused ranks."""
-        return reciprocal_rank_fusion([r.retrieve(query, max(check_k(k), self.depth)) for r in self.retrievers], k)
+        """The k passages with the best fused scores."""
+        return self.fuse([r.retrieve(query, max(check_k(k), self.depth)) for r in self.retrievers], k)
 
 
 RETRIEVERS = ("bm25", "dense", "hybrid")

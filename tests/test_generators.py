@@ -91,6 +91,15 @@ def test_the_bundled_weights_leave_the_embeddings_of_minilm_as_they_are(bundled)
     assert sum(f.stat().st_size for f in GENERATOR.iterdir()) < 40_000_000
 
 
+def test_of_several_places_the_one_that_fits_the_question_is_cited(bundled):
+    text = "A monument to Laika stands in Moscow. The first dog in orbit was Laika. Laika died there."
+    (answer,) = bundled.generate(
+        ["Which dog was first in orbit?"], [[Source("Dogs", "A statue of Laika."), Source("D", text)]]
+    )
+    assert answer.text == "Laika" and answer.place.source == 1
+    assert text[: answer.place.start].endswith("first dog in orbit was ")
+
+
 def small(architecture: str, tokenizer, folder):
     vocabulary = len(tokenizer)
     if architecture == "bart":

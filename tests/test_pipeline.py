@@ -5,7 +5,13 @@ from rag_lib.generators import Generation, Place, Seq2SeqGenerator
 from rag_lib.hits import Hit
 from rag_lib.pipeline import RAG, cite
 from rag_lib.prompts import QuestionTooLong
-from rag_lib.retrievers import EmptyQuestion, HybridRetriever, make_retriever, reciprocal_rank_fusion
+from rag_lib.retrievers import (
+    EmptyQuestion,
+    HybridRetriever,
+    make_retriever,
+    min_max_fusion,
+    reciprocal_rank_fusion,
+)
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +54,27 @@ def test_reciprocal_rank_fusion_by_hand():
     assert fused == [Hit("b", 1 / 62 + 1 / 61), Hit("a", 1 / 61)]
 
 
-def test_fusion_counts_ranks_not_scores():
+def test_min_max_fusion_by_hand():
+    fused = min_max_fusion([[Hit("a", 9), Hit("b", 7), Hit("c", 5)], [Hit("b", 0.9), Hit("d", 0.1)]], k=3)
+    assert fused == [Hit("b", 0.5 * 0.5 + 0.5), Hit("a", 0.5), Hit("c", 0.0)]
+    assert min_max_fusion([[Hit("b", 2), Hit("a", 2)], []], k=5) == [Hit("a", 0.5), Hit("b", 0.5)]
+    assert min_max_fusion([[], []], k=5) == []
+
+
+@pytest.mark.parametrize("fuse", [reciprocal_rank_fusion, min_max_fusion])
+def test_the_scale_of_a_retrievers_scores_does_not_matter(fuse):
     class Fixed:
-        def __init__(self, scale):
-            self.scale = scale
+        def __init__(self, ids, scale):
+            self.hits = [Hit(i, scale * (9 - n)) for n, i in enumerate(ids)]
 
         def retrieve(self, query, k):
-            return [Hit("a", 2 * self.scale), Hit("b", self.scale)]
+            return self.hits[:k]
 
-    assert HybridRetriever([Fixed(1), Fixed(1000)]).retrieve("q", 2) == HybridRetriever([Fixed(1), Fixed(1)]).retrieve(
-        "q", 2
+    small, large = (
+        HybridRetriever([Fixed("abcd", scale), Fixed("bdca", 1)], fuse).retrieve("q", 4) for scale in (1, 1000)
     )
+    assert [h.id for h in small] == [h.id for h in large]
+    assert [h.score for h in small] == pytest.approx([h.score for h in large])
 
 
 @pytest.mark.parametrize("question", ["", "   ", "\n\t"])

@@ -58,21 +58,25 @@ def test_test_finds_all_tests(clone):
     )
 
 
-def test_lab_starts_on_the_first_notebook(clone, tmp_path):
+def test_lab_opens_the_first_notebook_in_the_browser(clone, tmp_path):
     folder, environment = clone
-    log = tmp_path / "log"
+    browser, opened, log = tmp_path / "browser", tmp_path / "opened", tmp_path / "log"
+    browser.write_text(f'#!/bin/sh\ncat "${{1#file://}}" > {opened}\n')  # Jupyter opens a page that redirects
+    browser.chmod(0o755)
+    environment = environment | {"BROWSER": str(browser)}
     with log.open("w") as file:
         lab = subprocess.Popen(
             ["make", "lab"], cwd=folder, env=environment, stdout=file, stderr=file, start_new_session=True
         )
     try:
         deadline = time.monotonic() + 120
-        while "00_start_here.ipynb" not in log.read_text() or "is running at" not in log.read_text():
+        while not (opened.exists() and "</html>" in opened.read_text()):
             assert lab.poll() is None and time.monotonic() < deadline, log.read_text()[-2000:]
             time.sleep(0.5)
     finally:
         os.killpg(lab.pid, signal.SIGTERM)
         lab.wait(30)
+    assert re.search(r"http://(localhost|127\.0\.0\.1):\d+/lab/tree/00_start_here\.ipynb", opened.read_text())
 
 
 def test_an_empty_question_fails_in_one_line(clone):

@@ -176,8 +176,9 @@ def inspect(what: str, advice: str, look: Callable[[], str]) -> Finding:
 
 
 def packages() -> str:
-    """The card's packages with their versions; raises where one is missing."""
-    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    """The card's packages with their versions; raises where one is missing. Colab has a notebook of its own."""
+    needed = [p for p in PACKAGES if "google.colab" not in sys.modules or p not in ("jupyterlab", "nbval")]
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in needed)
 
 
 def python_version() -> str:

@@ -11,7 +11,12 @@ from conftest import ROOT
 NOTEBOOK = "00_start_here.ipynb"
 # What Colab has before the first cell: a torch of its own, a plotting library, and a module called google.colab.
 COLAB_PACKAGES = ["torch==2.13.0", "matplotlib", "ipykernel", "ipywidgets", "nbclient", "pip"]
-STAND_IN = "import sys, types\nsys.modules['google.colab'] = types.ModuleType('google.colab')\n"
+STAND_IN = """
+import importlib.machinery, sys, types
+colab = types.ModuleType("google.colab")
+colab.__spec__ = importlib.machinery.ModuleSpec("google.colab", None)
+sys.modules["google.colab"] = colab
+"""
 RUN = """
 import nbformat, nbclient, sys
 notebook = nbformat.read(sys.argv[1], 4)

@@ -11,7 +11,7 @@ import numpy as np
 import torch  # before faiss: the other order crashes on macOS
 from tqdm.auto import tqdm
 
-from rag_lib.models import ModelUnavailable, encoder_source, hub_errors
+from rag_lib.models import encoder_source, hub_errors
 
 BATCH_SIZE = 16  # on a CPU faster than larger ones, and results are the same from run to run only for one size
 
@@ -83,6 +83,3 @@ class SentenceEncoder:
         limit = self.model.max_seq_length
         tokens = self.model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if len(texts) else []
         return sum(len(ids) > limit for ids in tokens)
-
-
-__all__ = ["Encoder", "ModelUnavailable", "SentenceEncoder"]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rag_lib.analysis import Analyzer
@@ -138,6 +139,37 @@ class Seq2SeqGenerator:
                 text = sources[i][place.source].text[place.start : place.end]
             answers.append(Generation(text, float(log_probabilities[i].exp()), place, prompt.used))
         return answers
+
+
+def encode_apart(
+    model: PreTrainedModel,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    items: Sequence[int],
+    batch_size: int = 16,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Encodes rows by themselves and lays those of an item end to end, without padding between, as Fusion-in-Decoder.
+
+    Izacard and Grave (2021), "Leveraging Passage Retrieval with Generative Models for Open Domain Question Answering".
+
+    Args:
+        input_ids, attention_mask: (R, L), the rows of B items, padded on the right.
+        items: the item of each row, from 0 to B - 1, in order.
+        batch_size: rows encoded at a time, those of like length together.
+
+    Returns:
+        States (B, N, d) and attention mask (B, N), N being the most tokens of an item.
+    """
+    lengths = attention_mask.sum(1)
+    states: list[torch.Tensor] = [input_ids] * len(items)
+    for part in lengths.argsort().split(batch_size):
+        longest = int(lengths[part].max())
+        out = model.get_encoder()(input_ids=input_ids[part, :longest], attention_mask=attention_mask[part, :longest])
+        for row, state in zip(part.tolist(), out.last_hidden_state, strict=True):
+            states[row] = state[: lengths[row]]
+    laid = [torch.cat([s for s, i in zip(states, items, strict=True) if i == item]) for item in range(items[-1] + 1)]
+    mask = pad_sequence([attention_mask.new_ones(len(s)) for s in laid], batch_first=True)
+    return pad_sequence(laid, batch_first=True), mask
 
 
 def occurrences(

@@ -12,8 +12,12 @@ from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
-ANSWER = "question"  # the job "answer this question from the passages"
-QUOTE = "quote"  # the job "repeat the sentence that answers this question"
+# The jobs of the bundled generator, by the word that its input starts with.
+ANSWER = "question"  # answer from the passages, or say that they do not hold the answer
+QUOTE = "quote"  # repeat the sentence that answers
+REPLY = "reply"  # answer a visitor in a sentence, from the passages
+REWRITE = "rewrite"  # make what a visitor says stand alone: the turn, then the conversation before it
+SUMMARIZE = "summarize"  # the passages, or what they say about a question
 
 
 class Source(NamedTuple):
@@ -40,6 +44,12 @@ class Prompt:
 def format_question(question: str, job: str = ANSWER) -> str:
     """The head of the input: the job and the question."""
     return f"{job}: {question.strip()}"
+
+
+def with_history(turn: str, history: Sequence[tuple[str, str]]) -> str:
+    """What a visitor says, followed by the earlier turns (visitor, guide), oldest first."""
+    said = "".join(f" visitor: {visitor} guide: {guide}" for visitor, guide in history)
+    return f"{turn.strip()} history:{said}"
 
 
 def format_source(source: Source) -> str:

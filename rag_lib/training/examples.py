@@ -1,65 +1,91 @@
-"""From questions with their passages to batches of token ids (taught in notebooks/09_finetune_generator.ipynb)."""
+"""What the generator is trained on: for every job, examples of what it reads and what it should write.
+
+Taught in notebooks/09_finetune_generator.ipynb.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-import torch
-from transformers import PreTrainedTokenizerBase
+from typing import Protocol
 
 from rag_lib.analysis import Analyzer
 from rag_lib.bm25 import BM25
-from rag_lib.decoding import allowed_next, continuation_pieces
-from rag_lib.prompts import ANSWER, QUOTE, Source, format_question, format_source
+from rag_lib.prompts import ANSWER, QUOTE, REPLY, REWRITE, SUMMARIZE, Source, with_history
 from rag_lib.splitting import Splitting, passage_spans, sentence_spans
-
-IGNORED = -100  # the label that cross-entropy leaves out
 
 
 @dataclass(frozen=True)
 class Triple:
-    """A question, the passage that answers it, and where: `context[start : start + len(answer)] == answer`."""
+    """A question, the text that answers it, and where: `context[start : start + len(answer)] == answer`."""
 
     question: str
     title: str
     context: str
     answer: str
     start: int
+    aliases: tuple[str, ...] = ()  # other right answers
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an answer stands: `sources[source].text[start:end]`."""
+
+    source: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """What the generator reads and what it should write.
+
+    Attributes:
+        target: what to write; empty where the sources do not hold the answer.
+        literal: whether the target is a run of words of a source, so that constrained decoding could find it.
+        place: where the answer stands, if anywhere.
+    """
+
+    job: str
+    question: str
+    sources: tuple[Source, ...]
+    target: str
+    literal: bool = False
+    place: Place | None = None
 
 
 @dataclass(frozen=True)
 class Phase:
-    """A stretch of training on inputs of one kind."""
+    """A stretch of training.
+
+    Attributes:
+        examples: its length.
+        words: a source is cut at sentences, around the answer, to a number of words drawn from this range.
+        sources: the number of sources is drawn from this range; one holds the answer, the others mislead.
+        apart: share of examples whose sources are encoded apart (Fusion-in-Decoder) instead of one after the other.
+        missing: share of questions whose answer is in none of the sources.
+        quotes: share of questions to be answered with the whole sentence.
+        mixture: the share of each task, by its name.
+    """
 
     examples: int
-    words: tuple[int, int]  # the gold passage is cut at sentences to a number of words drawn from this range
-    quotes: float = 0.1  # share of examples whose target is the whole sentence that holds the answer
-    distractors: int = 0  # at most so many passages found in the same article are put beside the gold one
+    words: tuple[int, int]
+    sources: tuple[int, int] = (1, 1)
+    apart: float = 0.0
+    missing: float = 0.0
+    quotes: float = 0.1
+    mixture: tuple[tuple[str, float], ...] = (("read", 1.0),)
 
 
-@dataclass(frozen=True)
-class Settings:
-    """Everything that decides a run."""
+class Task(Protocol):
+    """A source of examples of one kind."""
 
-    phases: tuple[Phase, ...] = (
-        Phase(10_240, words=(30, 60), quotes=1.0),
-        Phase(34_816, words=(40, 110)),
-        Phase(12_288, words=(40, 160), quotes=0.05, distractors=2),
-    )
-    batch_size: int = 32
-    pool_batches: int = 32  # batches of like length are cut from a shuffled pool of so many
-    encoder_rate: float = 1.5e-4
-    decoder_rate: float = 8e-4
-    warmup_steps: int = 200
-    decay: float = 0.35  # the share of the run, at its end, over which the rate falls to zero
-    clip: float = 1.0
-    max_tokens: int = 448
-    max_target: int = 40
-    seed: int = 0
-    evaluate_every: int = 8_000  # examples
-    save_every: float = 300.0  # seconds
+    def __len__(self) -> int: ...
+
+    def example(self, i: int, phase: Phase, rng: random.Random) -> Example | None:
+        """The i-th example, with its cuts and choices drawn from `rng`; None where it cannot be made."""
 
 
 def load_triples(rows: Sequence[dict]) -> list[Triple]:
@@ -86,158 +112,109 @@ def cut_around(text: str, start: int, end: int, words: int, rng: random.Random) 
     return spans[first][0], spans[last][1]
 
 
-@dataclass
-class Features:
-    """One example as token ids."""
-
-    input_ids: list[int]
-    labels: list[int]  # ends with the end token
-    allowed: list[list[int]]  # for each label, the tokens that constrained decoding allows there
-    span: tuple[int, int]  # first and last input position of the answer
-    inside: tuple[int, int]  # first and last input position of the gold passage
+Search = Callable[[str], Sequence[Source]]  # from a query to sources, best first
 
 
-class Featurizer:
-    """Turns triples into features, with random cuts, distractors and jobs drawn from `rng`."""
+def search_contexts(triples: Sequence[Triple], depth: int = 16) -> Search:
+    """A BM25 search over the passages of all the triples' contexts."""
+    texts = {t.context: t.title for t in triples}
+    sources = [Source(title, text[a:b]) for text, title in texts.items() for a, b in passage_spans(text, Splitting())]
+    index = BM25(range(len(sources)), [f"{s.title}. {s.text}" for s in sources], Analyzer())
+    return lambda query: [sources[hit.id] for hit in index.search(query, depth)]
 
-    def __init__(self, triples: Sequence[Triple], tokenizer: PreTrainedTokenizerBase, settings: Settings) -> None:
+
+class Reading:
+    """Questions to be answered from sources, of which `search` finds the misleading ones."""
+
+    def __init__(self, triples: Sequence[Triple], search: Search, job: str = ANSWER) -> None:
         self.triples = triples
-        self.tokenizer = tokenizer
-        self.settings = settings
-        self.pieces = continuation_pieces(tokenizer)
-        self.contexts: dict[str, dict[str, None]] = {}  # the paragraphs of every article, each once, in order
+        self.search = search
+        self.job = job
+
+    def __len__(self) -> int:
+        return len(self.triples)
+
+    def distractors(self, triple: Triple, count: int, rng: random.Random) -> list[Source]:
+        """At most `count` sources that a search for the question finds, and that do not hold the answer."""
+        right = [a.lower() for a in (triple.answer, *triple.aliases)]
+        found = self.search(triple.question) if count else []
+        wrong = [s for s in found if not any(a in s.text.lower() for a in right)][: 2 * count]
+        return rng.sample(wrong, min(count, len(wrong)))
+
+    def example(self, i: int, phase: Phase, rng: random.Random) -> Example | None:
+        """See `Task.example`."""
+        t = self.triples[i]
+        others = self.distractors(t, rng.randint(*phase.sources) - 1, rng)
+        if others and rng.random() < phase.missing:
+            return Example(self.job, t.question, tuple(others), "", literal=True)
+        end = t.start + len(t.answer)
+        a, b = cut_around(t.context, t.start, end, rng.randint(*phase.words), rng)
+        n = rng.randint(0, len(others))
+        sources = (*others[:n], Source(t.title, t.context[a:b]), *others[n:])
+        place = Place(n, t.start - a, end - a)
+        if rng.random() >= phase.quotes:
+            return Example(self.job, t.question, sources, t.answer, literal=True, place=place)
+        c, d = cut_around(t.context, t.start, end, 0, rng)
+        job = rng.choice((QUOTE, REPLY))
+        return Example(job, t.question, sources, t.context[c:d], literal=True, place=place)
+
+
+PRONOUNS = ("it", "he", "she", "they", "that", "this")
+OWN = {"it": "its", "he": "his", "she": "her", "they": "their"}
+NAME = re.compile(r"(?:[Tt]he )?[A-Z][\w’-]*(?: (?:(?:of|the|de|and) )?[A-Z0-9][\w’-]*)*('s)?")
+
+
+class FollowUps:
+    """Made-up conversations: of two questions about one text, the second has its name replaced by a pronoun."""
+
+    def __init__(self, triples: Sequence[Triple]) -> None:
+        self.by_context: dict[str, list[Triple]] = {}
         for t in triples:
-            self.contexts.setdefault(t.title, {})[t.context] = None
-        self.articles: dict[str, BM25] = {}
+            self.by_context.setdefault(t.context, []).append(t)
+        self.by_context = {k: v for k, v in self.by_context.items() if len(v) > 1}
+        self.contexts = list(self.by_context)
 
-    def ids(self, text: str) -> list[int]:
-        """Token ids of a text, without special tokens."""
-        return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    def __len__(self) -> int:
+        return len(self.contexts)
 
-    def article(self, title: str) -> BM25:
-        """An index of the passages of an article, whose ids are the passages themselves."""
-        if title not in self.articles:
-            texts = {t[a:b]: None for t in self.contexts[title] for a, b in passage_spans(t, Splitting())}
-            self.articles[title] = BM25(list(texts), list(texts), Analyzer())
-        return self.articles[title]
-
-    def distractors(self, triple: Triple, phase: Phase, rng: random.Random) -> list[Source]:
-        """Passages of the same article that a search for the question finds, and that do not hold the answer."""
-        wanted = rng.randint(0, phase.distractors)
-        found = [h.id for h in self.article(triple.title).search(triple.question, 4 * wanted)] if wanted else []
-        rng.shuffle(found)
-        wrong = [t for t in found if t not in triple.context and triple.answer.lower() not in t.lower()]
-        return [Source(triple.title, text) for text in wrong[:wanted]]
-
-    def __call__(self, triple: Triple, phase: Phase, rng: random.Random) -> Features | None:
-        """Features of a triple, or None where the answer is not a run of whole tokens of the input."""
-        s, tok = self.settings, self.tokenizer
-        end = triple.start + len(triple.answer)
-        job = QUOTE if rng.random() < phase.quotes else ANSWER
-        others = self.distractors(triple, phase, rng) if phase.distractors else []
-        words = rng.randint(*phase.words)
-        a, b = cut_around(triple.context, triple.start, end, words, rng)
-        gold = Source(triple.title, triple.context[a:b])
-        target = triple.answer
-        if job == QUOTE:
-            c, d = cut_around(gold.text, triple.start - a, end - a, 0, rng)
-            target = gold.text[c:d]
-
-        place = rng.randint(0, len(others))
-        sources = [*others[:place], gold, *others[place:]]
-        ids = [tok.cls_token_id, *self.ids(format_question(triple.question, job))]
-        passages, inside = [], (0, 0)
-        for i, source in enumerate(sources):
-            text_ids = self.ids(source.text)
-            ids += self.ids(format_source(Source(source.title, "")))
-            if i == place:
-                inside = (len(ids), len(ids) + len(text_ids) - 1)
-            passages.append(text_ids)
-            ids += text_ids
-        ids.append(tok.sep_token_id)
-        if inside[1] >= s.max_tokens - 1:
+    def example(self, i: int, phase: Phase, rng: random.Random) -> Example | None:
+        """See `Task.example`."""
+        group = self.by_context[self.contexts[i]]
+        *before, last = rng.sample(group, min(len(group), rng.randint(2, 4)))
+        history = [(t.question, self.reply(t, rng)) for t in before]
+        said = " ".join(f"{q} {a}" for q, a in history)
+        names = [m for m in NAME.finditer(last.question) if m.start() > 0 and m.group().removesuffix("'s") in said]
+        turn = last.question
+        if names:
+            name, pronoun = rng.choice(names), rng.choice(PRONOUNS)
+            new = OWN.get(pronoun, pronoun + "'s") if name.group(1) else pronoun
+            turn = turn[: name.start()] + new + turn[name.end() :]
+        elif rng.random() < 0.8:  # some turns stand alone as they are
             return None
-        ids = ids[: s.max_tokens]
+        return Example(REWRITE, with_history(turn, history), (), last.question)
 
-        before = len(self.ids(gold.text[: triple.start - a]))
-        answer_ids = self.ids(triple.answer)
-        first = inside[0] + before
-        if not answer_ids or ids[first : first + len(answer_ids)] != answer_ids:
-            return None
-        labels = [*self.ids(target)[: s.max_target - 1], tok.sep_token_id]
-        allowed = []
-        for n, label in enumerate(labels):
-            options = allowed_next(labels[:n], passages, tok.sep_token_id, self.pieces)
-            if label not in options:
-                if n == s.max_target - 1:
-                    options.add(label)  # a long quotation was cut short
-                else:
-                    return None
-            allowed.append(sorted(options))
-        return Features(ids, labels, allowed, (first, first + len(answer_ids) - 1), inside)
+    @staticmethod
+    def reply(triple: Triple, rng: random.Random) -> str:
+        """What a guide might say: the sentence that holds the answer, or the answer."""
+        a, b = cut_around(triple.context, triple.start, triple.start + len(triple.answer), 0, rng)
+        return triple.context[a:b] if rng.random() < 0.6 and b - a < 200 else triple.answer
 
 
-def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
-    """Rows of unequal length as one tensor (rows, longest)."""
-    width = max(map(len, rows))
-    return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
+class Fixed:
+    """Examples that are always the same."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.examples = examples
+
+    def __len__(self) -> int:
+        return len(self.examples)
+
+    def example(self, i: int, phase: Phase, rng: random.Random) -> Example | None:
+        """See `Task.example`."""
+        return self.examples[i]
 
 
-def collate(features: Sequence[Features], pad_id: int) -> dict[str, torch.Tensor]:
-    """A batch: B inputs of L tokens, B targets of T labels, at most A allowed tokens a label."""
-    input_ids = pad([f.input_ids for f in features], pad_id)
-    labels = pad([f.labels for f in features], IGNORED)
-    widest = max(len(a) for f in features for a in f.allowed)
-    allowed = torch.full((*labels.shape, widest), -1)
-    for i, f in enumerate(features):
-        for j, options in enumerate(f.allowed):
-            allowed[i, j, : len(options)] = torch.tensor(options)
-    position = torch.arange(input_ids.shape[1])
-    inside = torch.tensor([f.inside for f in features])
-    return {
-        "input_ids": input_ids,
-        "attention_mask": (position < torch.tensor([[len(f.input_ids)] for f in features])).long(),
-        "labels": labels,
-        "allowed": allowed,
-        "span": torch.tensor([f.span for f in features]),
-        "inside": (position >= inside[:, :1]) & (position <= inside[:, 1:]),
-    }
-
-
-def phase_at(seen: int, phases: Sequence[Phase]) -> Phase:
-    """The phase that the example number `seen` falls in."""
-    for phase in phases:
-        if seen < phase.examples:
-            return phase
-        seen -= phase.examples
-    return phases[-1]
-
-
-def batches(featurizer: Featurizer, settings: Settings, start: int) -> Iterator[list[Features]]:
-    """Batches of like length from example number `start` on; the same `start` gives the same batches."""
-    pool_size = settings.batch_size * settings.pool_batches
-    for pool in range(start // pool_size, 10**9):
-        rng = random.Random(f"{settings.seed} {pool}")
-        phase = phase_at(pool * pool_size, settings.phases)
-        order = epoch_order(len(featurizer.triples), pool * pool_size, pool_size, settings.seed)
-        features = [f for i in order if (f := featurizer(featurizer.triples[i], phase, rng)) is not None]
-        while len(features) < pool_size:  # examples that do not fit are made up for, so that a pool has one size
-            f = featurizer(rng.choice(featurizer.triples), phase, rng)
-            if f is not None:
-                features.append(f)
-        features.sort(key=lambda f: (len(f.labels) > 16, len(f.input_ids)))  # quotations apart from answers
-        cut = [features[i : i + settings.batch_size] for i in range(0, pool_size, settings.batch_size)]
-        rng.shuffle(cut)
-        done = (start - pool * pool_size) // settings.batch_size if start > pool * pool_size else 0
-        yield from cut[done:]
-
-
-def epoch_order(n: int, start: int, count: int, seed: int) -> list[int]:
-    """Items `start` to `start + count` of an endless series of seeded shuffles of range(n)."""
-    chosen: list[int] = []
-    while len(chosen) < count:
-        epoch, offset = divmod(start + len(chosen), n)
-        order = list(range(n))
-        random.Random(f"{seed} epoch {epoch}").shuffle(order)
-        chosen += order[offset : offset + count - len(chosen)]
-    return chosen
+def summary_example(title: str, text: str, summary: str, question: str = "") -> Example:
+    """A text to be summarised, cut into passages."""
+    sources = tuple(Source(title, text[a:b]) for a, b in passage_spans(text, Splitting()))
+    return Example(SUMMARIZE, question, sources, summary)

@@ -11,52 +11,49 @@ from __future__ import annotations
 
 import json
 import math
-import random
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 from torch.nn import functional as F
+from torch.nn.utils import parametrize
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rag_lib.evaluation import answer_rows, bootstrap, exact_match, f1, score_answers
-from rag_lib.generators import Seq2SeqGenerator
-from rag_lib.models import load_minilm, save_perigee
-from rag_lib.public_data import QED, SQUAD, load_public
-from rag_lib.training.checkpoints import append_json, load_state, save_state, write_json
-from rag_lib.training.examples import IGNORED, Featurizer, Settings, Triple, batches, collate, load_triples
-from rag_lib.warm_start import bart_from_bert
+from rag_lib.generators import encode_apart
+from rag_lib.training.adapters import add_adapter
+from rag_lib.training.checkpoints import append_json, load_state, save_state
+from rag_lib.training.examples import Task
+from rag_lib.training.features import IGNORED, Featurizer, Settings, batches, collate
 
-DECODER_LAYERS = 3
-HELD_OUT = 500  # questions of SQuAD's validation split that are asked while training
 LOG_EVERY = 50  # steps
 
 
 def losses(
     model: PreTrainedModel, span_head: torch.nn.Linear, batch: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """The three losses of a batch, each a mean over labels or examples, in nats."""
-    out = model(
-        input_ids=batch["input_ids"],
-        attention_mask=batch["attention_mask"],
+    """The losses of a batch, each a mean over labels or examples, in nats; zero where none of them has one."""
+    states, mask = encode_apart(model, batch["input_ids"], batch["attention_mask"], batch["items"].tolist())
+    logits = model(
+        encoder_outputs=(states,),  # (B, N, d)
+        attention_mask=mask,
         decoder_input_ids=shift_right(batch["labels"], model.config),
-    )
+    ).logits
     kept = batch["labels"] != IGNORED  # (B, T), N of them true
-    logits, labels = out.logits[kept].float(), batch["labels"][kept]  # (N, V), (N,)
+    logits, labels = logits[kept].float(), batch["labels"][kept]  # (N, V), (N,)
     token = F.cross_entropy(logits, labels)
 
     allowed = batch["allowed"][kept]  # (N, A), -1 where there are fewer
-    options = logits.gather(1, allowed.clamp(min=0)).masked_fill(allowed < 0, -math.inf)
-    chosen = logits.gather(1, labels[:, None])[:, 0]
-    constrained = (options.logsumexp(1) - chosen).mean()
+    bound = (allowed >= 0).any(1)
+    options = logits.gather(1, allowed.clamp(min=0)).masked_fill(allowed < 0, -math.inf)[bound]
+    chosen = logits.gather(1, labels[:, None])[bound, 0]
+    constrained = (options.logsumexp(1) - chosen).sum() / bound.sum().clamp(min=1)
 
-    ends = span_head(out.encoder_last_hidden_state).float()  # (B, L, 2)
-    ends = ends.masked_fill(~batch["inside"][..., None], -1e4)
-    span = F.cross_entropy(ends[..., 0], batch["span"][:, 0]) + F.cross_entropy(ends[..., 1], batch["span"][:, 1])
-    return {"token": token, "constrained": constrained, "span": span}
+    known = batch["span"][:, 0] >= 0
+    ends = span_head(states).float().masked_fill(~batch["inside"][..., None], -1e4)[known]  # (·, N, 2)
+    span = F.cross_entropy(ends.transpose(1, 2).flatten(0, 1), batch["span"][known].flatten(), reduction="sum")
+    return {"token": token, "constrained": constrained, "span": span / known.sum().clamp(min=1)}
 
 
 def shift_right(labels: torch.Tensor, config) -> torch.Tensor:
@@ -74,6 +71,8 @@ def schedule(seen: int, total: int, settings: Settings) -> float:
 
 def parameter_groups(model: PreTrainedModel, span_head: torch.nn.Linear, settings: Settings) -> list[dict]:
     """Encoder and decoder with their own learning rates; the embeddings stay as MiniLM has them."""
+    if settings.rank:
+        add_adapter(model, settings.rank)
     for name, p in model.named_parameters():
         if "embed" in name or name == "model.shared.weight":
             p.requires_grad_(False)
@@ -152,7 +151,7 @@ class Run:
 def train(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    triples: Sequence[Triple],
+    tasks: Mapping[str, Task],
     folder: Path,
     settings: Settings,
     evaluate: Callable[[PreTrainedModel], Mapping[str, float]] | None = None,
@@ -165,9 +164,9 @@ def train(
         CheckpointUnusable: the checkpoint there is damaged or another model's.
     """
     run = Run(model, folder, settings)
-    featurizer = Featurizer(triples, tokenizer, settings)
+    featurizer = Featurizer(tokenizer, settings)
     bar = tqdm(total=run.total, initial=run.seen, unit="ex", desc="training", mininterval=5, smoothing=0.05)
-    for step, features in enumerate(batches(featurizer, settings, run.seen), start=1):
+    for step, features in enumerate(batches(featurizer, tasks, settings, run.seen), start=1):
         if run.seen >= run.total:
             break
         before = run.seen
@@ -179,39 +178,11 @@ def train(
             bar.set_postfix(means)
             run.log(means)
         if evaluate and (done or run.seen // settings.evaluate_every > before // settings.evaluate_every):
-            figures = evaluate(model.eval())
+            with parametrize.cached():  # an adapter's differences are added up once, not at every token
+                figures = evaluate(model.eval())
             bar.write(f"{run.seen} examples: {json.dumps(figures)}")
             run.log(figures)
         if done or time.monotonic() - run.saved > settings.save_every:
             run.save()
     bar.close()
     model.eval()
-
-
-def train_bundled(folder: Path, share: float = 1.0, device: str = "cpu") -> None:
-    """Trains the bundled generator anew from MiniLM; checkpoints, log and weights go to `folder`.
-
-    Args:
-        share: the recipe's number of examples times so much.
-
-    Raises:
-        DataUnavailable: SQuAD or QED cannot be had.
-    """
-    minilm, tokenizer = load_minilm()
-    torch.manual_seed(0)
-    model = bart_from_bert(minilm, DECODER_LAYERS, tokenizer.cls_token_id, tokenizer.sep_token_id).to(device)
-    triples = load_triples([*load_public(SQUAD, "train"), *load_public(QED, "train")])
-    held_out = random.Random(0).sample(list(load_public(SQUAD, "validation")), HELD_OUT)
-    gold = [row["answers"]["text"] for row in held_out]
-
-    def evaluate(model: PreTrainedModel) -> dict:
-        predictions = answer_rows(Seq2SeqGenerator(model, tokenizer), held_out, progress=False)
-        metrics = {"em": exact_match, "f1": f1}
-        return {k: round(bootstrap(score_answers(predictions, gold, m)).mean, 4) for k, m in metrics.items()}
-
-    phases = tuple(replace(p, examples=round(p.examples * share)) for p in Settings().phases)
-    settings = Settings(phases=phases)
-    train(model, tokenizer, triples, folder, settings, evaluate)
-    save_perigee(model, folder / "weights")
-    write_json(folder / "weights" / "training.json", asdict(settings))
-    print(f"weights: {folder / 'weights'}")

@@ -1,0 +1,63 @@
+"""A small trainable difference to frozen weights (taught in notebooks/09_finetune_generator.ipynb).
+
+LoRA (Hu et al., 2022): a matrix W of m × n becomes W + B A, where only B (m × r) and A (r × n) are trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+
+class LowRank(nn.Module):
+    """W + B A; B starts at zero, so that nothing changes at first."""
+
+    def __init__(self, weight: torch.Tensor, rank: int) -> None:
+        super().__init__()
+        m, n = weight.shape
+        self.a = nn.Parameter(torch.randn(rank, n, device=weight.device) / n**0.5)
+        self.b = nn.Parameter(torch.zeros(m, rank, device=weight.device))
+
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        """The changed weight (m, n)."""
+        return weight + self.b @ self.a
+
+
+def matrices(model: nn.Module) -> dict[str, nn.Linear]:
+    """The linear maps inside a model's layers, by name."""
+    return {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear) and ".layers." in name}
+
+
+def add_adapter(model: nn.Module, rank: int) -> None:
+    """Freezes a model and gives every matrix of its layers a trainable difference of this rank."""
+    model.requires_grad_(False)
+    for linear in matrices(model).values():
+        parametrize.register_parametrization(linear, "weight", LowRank(linear.weight, rank))
+        linear.parametrizations.weight.original.requires_grad_(False)
+
+
+def adapter_weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """The differences of a model with an adapter, by `<matrix>.a` and `<matrix>.b`."""
+    return {
+        f"{name}.{part}": getattr(linear.parametrizations.weight[0], part).detach()
+        for name, linear in matrices(model).items()
+        for part in "ab"
+    }
+
+
+@torch.no_grad()
+def apply_adapter(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Adds saved differences to a model's matrices, for good.
+
+    Raises:
+        ValueError: they are another model's.
+    """
+    linears = matrices(model)
+    try:
+        for name in {key.rpartition(".")[0] for key in weights}:
+            linears[name].weight += weights[f"{name}.b"].float() @ weights[f"{name}.a"].float()
+    except (KeyError, RuntimeError) as error:
+        raise ValueError(f"the adapter does not fit the model: {error}") from error

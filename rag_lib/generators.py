@@ -4,28 +4,52 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch.nn.utils.rnn import pad_sequence
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.modeling_outputs import BaseModelOutput
 
 from rag_lib.analysis import Analyzer
+from rag_lib.casing import restore_case
 from rag_lib.decoding import PassageConstraint, continuation_pieces, empty_words
-from rag_lib.models import load_generator
-from rag_lib.prompts import ANSWER, Source, build_prompt
+from rag_lib.models import is_bundled, load_generator
+from rag_lib.prompts import (
+    ANSWER,
+    BUNDLED,
+    QUOTE,
+    REPLY,
+    REWRITE,
+    SUMMARIZE,
+    PromptFormat,
+    QuestionTooLong,
+    Source,
+    build_prompt,
+    format_for,
+)
 from rag_lib.splitting import sentence_spans
 
 POSITIONS = 512  # of models that name no limit of their own (T5)
+MOST_TOKENS = {ANSWER: 32, QUOTE: 80, REPLY: 64, REWRITE: 48, SUMMARIZE: 128}
+LITERAL = (ANSWER, QUOTE)  # the jobs whose results are quotations
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """How answers are searched for. `constrained`: only runs of words that stand in the passages."""
+    """How answers are searched for.
+
+    Attributes:
+        beams: the number of beams; 1 is greedy.
+        max_new_tokens: at most so many; None for what suits the job.
+        constrained: answers and quotations are runs of words that stand in the passages.
+        apart: passages are encoded apart (Fusion-in-Decoder), not one after the other; None as the model was trained.
+    """
 
     beams: int = 1
-    max_new_tokens: int = 32
+    max_new_tokens: int | None = None
     constrained: bool = True
+    apart: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -39,7 +63,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Generation:
-    """An answer, the probability that the generator gave it, its place if it is a quotation, and the sources read."""
+    """What a generator wrote.
+
+    Attributes:
+        text: the answer; empty where the model said that the sources do not hold it.
+        score: its probability, from 0 to 1: that it is answered at all, times that of these words.
+        place: where it stands, if it is a quotation.
+        used: the sources that were read.
+    """
 
     text: str
     score: float
@@ -50,8 +81,26 @@ class Generation:
 class Generator(Protocol):
     """Anything that answers a question from sources."""
 
-    def generate(self, questions: Sequence[str], sources: Sequence[Sequence[Source]]) -> list[Generation]:
+    def generate(
+        self, questions: Sequence[str], sources: Sequence[Sequence[Source]], job: str = ANSWER
+    ) -> list[Generation]:
         """An answer for each question from its own sources, best source first."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question as the model reads it: its rows of input, and what of the sources is in them."""
+
+    rows: list[list[int]]
+    used: tuple[int, ...]
+    texts: list[TokenizedText]
+
+
+class TokenizedText(NamedTuple):
+    """The token ids of a source's text and the characters (start, end) of each."""
+
+    ids: list[int]
+    offsets: list[tuple[int, int]]
 
 
 class Seq2SeqGenerator:
@@ -62,17 +111,20 @@ class Seq2SeqGenerator:
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
         decoding: Decoding | None = None,
+        form: PromptFormat = BUNDLED,
         batch_size: int = 16,
     ) -> None:
         self.model = model
         self.tokenizer = tokenizer
-        self.pieces = continuation_pieces(tokenizer)
-        self.empty = empty_words(tokenizer)
-        # Other tokenizers spell a word one way at the start of a text and another way inside: no constraint for them.
-        self.constrainable = bool(self.pieces)
         self.decoding = decoding or Decoding()
+        self.form = form
         self.batch_size = batch_size
         self.budget = getattr(model.config, "max_position_embeddings", None) or POSITIONS
+        self.apart = form.apart if self.decoding.apart is None else self.decoding.apart
+        # Other tokenizers spell a word one way at the start of a text and another way inside: no constraint for them.
+        self.pieces = continuation_pieces(tokenizer)
+        self.empty = empty_words(tokenizer)
+        self.no_answer = tokenizer.mask_token_id if form is BUNDLED else None
 
     @classmethod
     def load(cls, name: str | None = None, decoding: Decoding | None = None) -> Seq2SeqGenerator:
@@ -81,7 +133,9 @@ class Seq2SeqGenerator:
         Raises:
             ModelUnavailable: it cannot be had.
         """
-        return cls(*load_generator(name), decoding)
+        model, tokenizer = load_generator(name)
+        form = BUNDLED if is_bundled(name) else format_for(name, model.config.model_type)
+        return cls(model, tokenizer, decoding, form)
 
     def generate(
         self, questions: Sequence[str], sources: Sequence[Sequence[Source]], job: str = ANSWER
@@ -93,52 +147,95 @@ class Seq2SeqGenerator:
         """
         if len(questions) != len(sources):
             raise ValueError(f"{len(questions)} questions for {len(sources)} lists of sources")
-        prompts = [
-            build_prompt(q, s, self.tokenizer, self.budget, job) for q, s in zip(questions, sources, strict=True)
-        ]
-        order = sorted(range(len(prompts)), key=lambda i: prompts[i].tokens)  # like lengths together: less padding
+        items = [self.lay_out(q, s, job) for q, s in zip(questions, sources, strict=True)]
+        order = sorted(range(len(items)), key=lambda i: sum(map(len, items[i].rows)))  # like lengths: less padding
         done: dict[int, Generation] = {}
         for i in range(0, len(order), self.batch_size):
             chunk = order[i : i + self.batch_size]
-            done |= zip(chunk, self._generate([prompts[j] for j in chunk], [sources[j] for j in chunk]), strict=True)
-        return [done[i] for i in range(len(prompts))]
+            results = self.decode([items[j] for j in chunk], job)
+            for j, (ids, score) in zip(chunk, results, strict=True):
+                done[j] = self.finish(questions[j], sources[j], items[j], ids, score, job)
+        return [done[i] for i in range(len(items))]
 
-    def _tokens(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+    def lay_out(self, question: str, sources: Sequence[Source], job: str) -> Item:
+        """The rows that the model reads: one a source where sources are read apart, else one for all."""
+        rows, used, too_long = [], [], None
+        groups = [[i] for i in range(len(sources))] if self.apart and sources else [list(range(len(sources)))]
+        for group in groups:
+            try:
+                chosen = [sources[i] for i in group]
+                prompt = build_prompt(question, chosen, self.tokenizer, self.budget, job, self.form)
+            except QuestionTooLong as error:
+                too_long = error
+                continue
+            rows.append(self.tokenizer(prompt.text, verbose=False)["input_ids"])
+            used += [group[i] for i in prompt.used]
+        if not rows:
+            raise too_long
+        return Item(rows, tuple(used), [self.tokens(sources[i].text) for i in used])
+
+    def tokens(self, text: str) -> TokenizedText:
+        """A text's tokens with their places."""
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        return encoded["input_ids"], encoded["offset_mapping"]
+        return TokenizedText(encoded["input_ids"], encoded["offset_mapping"])
 
     @torch.inference_mode()
-    def _generate(self, prompts, sources) -> list[Generation]:
-        inputs = self.tokenizer([p.text for p in prompts], padding=True, return_tensors="pt", verbose=False)
-        inputs = {k: inputs[k].to(self.model.device) for k in ("input_ids", "attention_mask")}
-        read = [[self._tokens(s[i].text) for i in p.used] for p, s in zip(prompts, sources, strict=True)]
+    def decode(self, items: Sequence[Item], job: str) -> list[tuple[list[int], float]]:
+        """Token ids written for each item, and their score."""
+        rows = [row for item in items for row in item.rows]
+        inputs = self.tokenizer.pad({"input_ids": rows}, padding_side="right", return_tensors="pt")
+        owners = [i for i, item in enumerate(items) for _ in item.rows]
+        ids, mask = (inputs[k].to(self.model.device) for k in ("input_ids", "attention_mask"))
+        states, mask = encode_apart(self.model, ids, mask, owners, self.batch_size)
         constraint = None
-        if self.decoding.constrained and self.constrainable and all(read):
-            constraint = PassageConstraint(
-                [[ids for ids, _ in item] for item in read], self.model.config.eos_token_id, self.pieces, self.empty
-            )
+        if self.decoding.constrained and self.pieces and job in LITERAL and all(item.texts for item in items):
+            passages = [[text.ids for text in item.texts] for item in items]
+            constraint = PassageConstraint(passages, self.model.config.eos_token_id, self.pieces, self.empty)
         output = self.model.generate(
-            **inputs,
+            encoder_outputs=BaseModelOutput(last_hidden_state=states),
+            attention_mask=mask,
             num_beams=self.decoding.beams,
             do_sample=False,
-            max_new_tokens=self.decoding.max_new_tokens,
+            max_new_tokens=self.decoding.max_new_tokens or MOST_TOKENS[job],
+            no_repeat_ngram_size=0 if job in LITERAL else 4,
             prefix_allowed_tokens_fn=constraint,
             return_dict_in_generate=True,
             output_scores=True,
+            output_logits=True,
         )
         steps = self.model.compute_transition_scores(
             output.sequences, output.scores, getattr(output, "beam_indices", None), normalize_logits=True
         )
-        log_probabilities = steps.masked_fill(steps.isinf() | steps.isnan(), 0.0).sum(1)
-        answers = []
-        for i, (prompt, item) in enumerate(zip(prompts, read, strict=True)):
-            ids = [t for t in output.sequences[i, 1:].tolist() if t not in self.tokenizer.all_special_ids]
-            place = best_supported(occurrences(ids, item, prompt.used), sources[i], prompt.question)
-            text = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
-            if place is not None:  # as the passage writes it: the bundled model knows no capitals
-                text = sources[i][place.source].text[place.start : place.end]
-            answers.append(Generation(text, float(log_probabilities[i].exp()), place, prompt.used))
-        return answers
+        scores = steps.masked_fill(steps.isinf() | steps.isnan(), 0.0).sum(1).exp()
+        if constraint is not None and self.no_answer is not None:
+            scores *= self.answered(output.logits[0][:: self.decoding.beams], constraint)
+        return list(zip(output.sequences[:, 1:].tolist(), scores.tolist(), strict=True))
+
+    def answered(self, logits: torch.Tensor, constraint: PassageConstraint) -> torch.Tensor:
+        """The probability (B,) that the passages hold the answer, from the first step's logits (B, vocabulary)."""
+        start = torch.tensor([self.model.config.decoder_start_token_id])
+        odds = [
+            row[constraint(i, start)].logsumexp(0) - row[self.no_answer] for i, row in enumerate(logits.float().cpu())
+        ]
+        return torch.stack(odds).sigmoid().to(logits.device)
+
+    def finish(
+        self, question: str, sources: Sequence[Source], item: Item, ids: list[int], score: float, job: str
+    ) -> Generation:
+        """Tokens as text: a quotation as its passage writes it, other text with the passages' spelling of names."""
+        c = self.model.config
+        ids = [t for t in ids if t not in (c.pad_token_id, c.bos_token_id, c.eos_token_id, c.decoder_start_token_id)]
+        place = best_supported(occurrences(ids, item), sources, question) if job in LITERAL else None
+        if place is not None:
+            return Generation(sources[place.source].text[place.start : place.end], score, place, item.used)
+        if getattr(self.tokenizer, "do_lower_case", False):
+            known = [*[(sources[i].text, t) for i, t in zip(item.used, item.texts, strict=True)]]
+            known += [(text, self.tokens(text)) for text in (question, *(s.title for s in sources))]
+            return Generation(restore_case(ids, known, self.tokenizer), score, None, item.used)
+        text = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
+        if job == ANSWER and text.lower().rstrip(".") == self.form.no_answer:
+            text = ""
+        return Generation(text, score, None, item.used)
 
 
 def encode_apart(
@@ -172,14 +269,12 @@ def encode_apart(
     return pad_sequence(laid, batch_first=True), mask
 
 
-def occurrences(
-    ids: Sequence[int], read: Sequence[tuple[list[int], list[tuple[int, int]]]], used: Sequence[int]
-) -> list[Place]:
+def occurrences(ids: Sequence[int], item: Item) -> list[Place]:
     """All places where a run of tokens stands in the sources read, in their order."""
     n = len(ids)
     return [
         Place(source, offsets[i][0], offsets[i + n - 1][1])
-        for source, (tokens, offsets) in zip(used, read, strict=True)
+        for source, (tokens, offsets) in zip(item.used, item.texts, strict=True)
         for i in range(len(tokens) - n + 1 if n else 0)
         if tokens[i : i + n] == list(ids)
     ]

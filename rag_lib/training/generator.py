@@ -21,13 +21,14 @@ from torch.nn.utils import parametrize
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from rag_lib.adapters import add_adapter
 from rag_lib.generators import encode_apart
-from rag_lib.training.adapters import add_adapter
 from rag_lib.training.checkpoints import append_json, load_state, save_state
 from rag_lib.training.examples import Task
 from rag_lib.training.features import IGNORED, Featurizer, Settings, batches, collate
 
 LOG_EVERY = 50  # steps
+BEST = "best.safetensors"
 
 
 def losses(
@@ -98,8 +99,10 @@ class Run:
         self.total = sum(p.examples for p in settings.phases)
         self.sums: dict[str, torch.Tensor] = {}
         folder.mkdir(parents=True, exist_ok=True)
-        progress = load_state(self.checkpoint, self.modules, self.optimizer) or {"seen": 0, "seconds": 0.0}
+        fresh = {"seen": 0, "seconds": 0.0, "best": -1.0, "waited": 0}
+        progress = load_state(self.checkpoint, self.modules, self.optimizer) or fresh
         self.seen = int(progress["seen"])
+        self.best, self.waited = progress["best"], int(progress["waited"])
         self.began = time.monotonic() - progress["seconds"]
         self.saved = time.monotonic()
 
@@ -143,9 +146,18 @@ class Run:
 
     def save(self) -> None:
         """Saves the state that a new run in the same folder goes on from."""
-        progress = {"seen": self.seen, "seconds": time.monotonic() - self.began}
+        seconds = time.monotonic() - self.began
+        progress = {"seen": self.seen, "seconds": seconds, "best": self.best, "waited": self.waited}
         save_state(self.checkpoint, self.modules, self.optimizer, progress)
         self.saved = time.monotonic()
+
+    def compare(self, exact_match: float) -> bool:
+        """Keeps the weights if they are the best so far; false once they have not been for long."""
+        self.waited = 0 if exact_match > self.best else self.waited + 1
+        if exact_match > self.best:
+            self.best = exact_match
+            save_state(self.folder / BEST, {"model": self.model})
+        return self.waited < self.settings.patience
 
 
 def train(
@@ -158,7 +170,8 @@ def train(
 ) -> None:
     """Trains in place, logging to `folder`/log.jsonl; goes on from the checkpoint there.
 
-    `evaluate(model)`, where given, returns figures for the log; it is called every `evaluate_every` examples.
+    `evaluate(model)`, where given, returns figures for the log; it is called every `evaluate_every` examples. The model
+    ends with the weights of the best "em"; training stops early when that has not risen for `patience` evaluations.
 
     Raises:
         CheckpointUnusable: the checkpoint there is damaged or another model's.
@@ -169,7 +182,7 @@ def train(
     for step, features in enumerate(batches(featurizer, tasks, settings, run.seen), start=1):
         if run.seen >= run.total:
             break
-        before = run.seen
+        before, better = run.seen, True
         run.step(collate(features, tokenizer.pad_token_id))
         done = run.seen >= run.total
         bar.update(run.seen - before)
@@ -182,7 +195,13 @@ def train(
                 figures = evaluate(model.eval())
             bar.write(f"{run.seen} examples: {json.dumps(figures)}")
             run.log(figures)
+            better = run.compare(figures["em"])
         if done or time.monotonic() - run.saved > settings.save_every:
             run.save()
+        if not better:
+            bar.write(f"stopped: exact match has not risen for {settings.patience} evaluations")
+            break
     bar.close()
+    if (folder / BEST).is_file():
+        load_state(folder / BEST, {"model": model})
     model.eval()

@@ -98,6 +98,54 @@ def score_answers(
     return [metric(p, a) for p, a in zip(predictions, answers, strict=True)]
 
 
+def auroc(positive: Sequence[float], negative: Sequence[float]) -> float:
+    """The probability that a positive's score is above a negative's, ties counted half (Fawcett, 2006).
+
+    Raises:
+        ValueError: one of the two is empty.
+    """
+    if not len(positive) or not len(negative):
+        raise ValueError("AUROC needs positives and negatives")
+    p, n = np.asarray(positive, dtype=float)[:, None], np.asarray(negative, dtype=float)
+    return float(((p > n) + 0.5 * (p == n)).mean())
+
+
+def auroc_estimate(positive: Sequence[float], negative: Sequence[float], resamples: int = 2000) -> Estimate:
+    """AUROC with a percentile bootstrap interval, positives and negatives drawn anew by themselves."""
+    rng = np.random.default_rng(0)
+    p, n = np.asarray(positive, dtype=float), np.asarray(negative, dtype=float)
+    again = [auroc(rng.choice(p, len(p)), rng.choice(n, len(n))) for _ in range(resamples)]
+    low, high = np.quantile(again, [0.025, 0.975])
+    return Estimate(auroc(p, n), float(low), float(high), len(p) + len(n))
+
+
+def risk_coverage(scores: Sequence[float], right: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """What is answered and how much of it is wrong, as the threshold falls (El-Yaniv and Wiener, 2010).
+
+    Args:
+        scores: (n,) of the answers; right: (n,) from 0 to 1, 0 where there is no right answer.
+
+    Returns:
+        coverage (n,), the share answered when the i + 1 surest are; risk (n,), the share of them that is wrong.
+    """
+    order = np.argsort(-np.asarray(scores, dtype=float), kind="stable")
+    answered = np.arange(1, len(order) + 1)
+    return answered / len(order), 1 - np.cumsum(np.asarray(right, dtype=float)[order]) / answered
+
+
+def rouge_l(prediction: str, reference: str) -> float:
+    """F1 of the longest common subsequence of words, lower case, without punctuation (Lin, 2004)."""
+    p, r = (re.findall(r"[a-z0-9]+", text.lower()) for text in (prediction, reference))
+    if not p or not r:
+        return 0.0
+    row = [0] * (len(r) + 1)  # row[j]: the longest common subsequence of the words of p so far and r[:j]
+    for word in p:
+        diagonal = 0
+        for j, other in enumerate(r, start=1):
+            row[j], diagonal = (diagonal + 1 if word == other else max(row[j], row[j - 1])), row[j]
+    return 2 * row[-1] / (len(p) + len(r))
+
+
 LONG = 250  # words that surely fit into a generator's input
 
 

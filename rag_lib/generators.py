@@ -79,7 +79,9 @@ class Generation:
 
 
 class Generator(Protocol):
-    """Anything that answers a question from sources."""
+    """Anything that answers a question from sources; an answer that scores below `threshold` is rather none."""
+
+    threshold: float
 
     def generate(
         self, questions: Sequence[str], sources: Sequence[Sequence[Source]], job: str = ANSWER
@@ -124,6 +126,7 @@ class Seq2SeqGenerator:
         # Other tokenizers spell a word one way at the start of a text and another way inside: no constraint for them.
         self.pieces = continuation_pieces(tokenizer)
         self.empty = empty_words(tokenizer)
+        self.threshold = getattr(model.config, "answer_threshold", 0.0)
         self.no_answer = tokenizer.mask_token_id if form is BUNDLED else None
 
     @classmethod
@@ -223,8 +226,8 @@ class Seq2SeqGenerator:
         self, question: str, sources: Sequence[Source], item: Item, ids: list[int], score: float, job: str
     ) -> Generation:
         """Tokens as text: a quotation as its passage writes it, other text with the passages' spelling of names."""
-        c = self.model.config
-        ids = [t for t in ids if t not in (c.pad_token_id, c.bos_token_id, c.eos_token_id, c.decoder_start_token_id)]
+        special = set(self.tokenizer.all_special_ids) - {self.tokenizer.unk_token_id}
+        ids = [t for t in ids if t not in special]
         place = best_supported(occurrences(ids, item), sources, question) if job in LITERAL else None
         if place is not None:
             return Generation(sources[place.source].text[place.start : place.end], score, place, item.used)

@@ -102,7 +102,14 @@ def load_minilm() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     source = encoder_source()
     with hub_errors(source):
         model = AutoModel.from_pretrained(source, dtype=torch.float32)
-        return model.eval(), AutoTokenizer.from_pretrained(source)
+        return model.eval(), load_tokenizer(source)
+
+
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """A model's tokenizer, for which its own marks ("[SEP]", "</s>") in a document are just text."""
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    tokenizer.split_special_tokens = True
+    return tokenizer
 
 
 def is_bundled(name: str | None) -> bool:
@@ -120,7 +127,7 @@ def load_generator(name: str | None = None) -> tuple[PreTrainedModel, PreTrained
         return load_perigee(GENERATOR if name in (None, BASE) else Path(name), adapter=name != BASE)
     with hub_errors(name):
         model = AutoModelForSeq2SeqLM.from_pretrained(name, dtype=torch.float32)
-        return model.eval(), AutoTokenizer.from_pretrained(name)
+        return model.eval(), load_tokenizer(name)
 
 
 def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartForConditionalGeneration, PreTrainedTokenizerBase]:

@@ -1,22 +1,36 @@
-"""How well the museum's questions are answered: the retrievers, and the whole pipeline."""
+"""How well the museum is served: finding passages, answering, keeping silent, following a conversation, summarising."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
 from tqdm.auto import tqdm
 
-from rag_lib.evaluation import Estimate, bootstrap, exact_match, f1, score_answers
-from rag_lib.generators import Generator
+from rag_lib.evaluation import (
+    Estimate,
+    auroc_estimate,
+    bootstrap,
+    exact_match,
+    f1,
+    paired_difference,
+    risk_coverage,
+    rouge_l,
+    score_answers,
+)
+from rag_lib.generators import Generation, Generator
 from rag_lib.knowledge_base import KnowledgeBase
-from rag_lib.museum import Question, load_articles
-from rag_lib.prompts import Source
+from rag_lib.museum import Dialogue, Question, Turn, load_articles, load_dossiers, load_summaries
+from rag_lib.prompts import REWRITE, SUMMARIZE, Source, with_history
 from rag_lib.retrievers import Retriever
+from rag_lib.splitting import Splitting, passage_spans, sentence_spans
 
 CUTOFFS = (1, 5, 20)
+TURNS = 3  # of a conversation that a rewriting looks back on
 
 
-def gold_passages(questions: Sequence[Question], knowledge: KnowledgeBase) -> list[set[str]]:
+def gold_passages(questions: Sequence[Question | Turn], knowledge: KnowledgeBase) -> list[set[str]]:
     """For each question, the ids of the passages that share characters with the sentence that holds its answer."""
     texts = {article.id: article.text for article in load_articles()}
     by_document: dict[str, list] = {}
@@ -24,7 +38,7 @@ def gold_passages(questions: Sequence[Question], knowledge: KnowledgeBase) -> li
         by_document.setdefault(passage.document_id, []).append(passage)
     gold = []
     for question in questions:
-        evidence = question.evidence[0]
+        evidence = question.evidence if isinstance(question, Turn) else question.evidence[0]
         start = texts[evidence.article].index(evidence.sentence)
         end = start + len(evidence.sentence)
         gold.append({p.id for p in by_document[evidence.article] if p.start < end and p.end > start})
@@ -43,16 +57,86 @@ def evaluate_retriever(
     return figures | {"MRR@20": bootstrap([1 / rank if rank else 0.0 for rank in ranks])}
 
 
-def evaluate_answers(
+def read(
     questions: Sequence[Question], passages: Sequence[Sequence[str]], knowledge: KnowledgeBase, generator: Generator
+) -> list[Generation]:
+    """What the generator answers from the given passages (their ids, best first)."""
+    found = [[knowledge.passages[i] for i in ids] for ids in passages]
+    done: list[Generation] = []
+    for i in tqdm(range(0, len(questions), 32), desc="answering"):
+        sources = [[Source(p.title, p.text) for p in each] for each in found[i : i + 32]]
+        done += generator.generate([q.question for q in questions[i : i + 32]], sources)
+    return done
+
+
+def evaluate_answers(questions: Sequence[Question], generations: Sequence[Generation]) -> dict[str, Estimate]:
+    """Exact match and F1 of answers."""
+    texts, answers = [g.text for g in generations], [q.answers for q in questions]
+    metrics = {"exact match": exact_match, "F1": f1}
+    return {name: bootstrap(score_answers(texts, answers, metric)) for name, metric in metrics.items()}
+
+
+@dataclass(frozen=True)
+class Abstention:
+    """How well scores tell what can be answered.
+
+    Attributes:
+        auroc: that an answerable question scores above an unanswerable one.
+        threshold: the score at which right answers given less wrong answers given is largest.
+        coverage, risk: the share of all questions answered at the threshold, and of those the share that is wrong.
+    """
+
+    auroc: Estimate
+    threshold: float
+    coverage: float
+    risk: float
+
+
+def evaluate_abstention(
+    questions: Sequence[Question], generations: Sequence[Generation], unanswerable: Sequence[Generation]
+) -> Abstention:
+    """Abstention over answerable questions with their generations, and generations for unanswerable ones."""
+    right = score_answers([g.text for g in generations], [q.answers for q in questions], exact_match)
+    right += [0.0] * len(unanswerable)
+    scores = np.array([g.score for g in (*generations, *unanswerable)])
+    coverage, risk = risk_coverage(scores, right)
+    best = int(np.argmax(coverage * (1 - 2 * risk)))
+    area = auroc_estimate([g.score for g in generations], [g.score for g in unanswerable])
+    return Abstention(area, float(np.sort(scores)[::-1][best]), float(coverage[best]), float(risk[best]))
+
+
+def evaluate_rewriting(
+    dialogues: Sequence[Dialogue], knowledge: KnowledgeBase, retriever: Retriever, generator: Generator, k: int = 5
 ) -> dict[str, Estimate]:
-    """Exact match and F1 of the answers read from the given passages (their ids, best first)."""
-    sources = [
-        [Source(p.title, p.text) for p in (knowledge.passages[i] for i in ids)] for ids in passages
-    ]  # fmt: skip
-    texts = [g.text for g in generator.generate([q.question for q in questions], sources)]
-    answers = [q.answers for q in questions]
-    return {
-        "exact match": bootstrap(score_answers(texts, answers, exact_match)),
-        "F1": bootstrap(score_answers(texts, answers, f1)),
+    """Recall@k of the gold passage for later turns: as said, rewritten by the generator, rewritten by a person."""
+    turns, inputs = [], []
+    for dialogue in dialogues:
+        for n, turn in enumerate(dialogue.turns):
+            if n and turn.evidence is not None:
+                history = [(t.visitor, t.guide) for t in dialogue.turns[max(0, n - TURNS) : n]]
+                turns.append(turn)
+                inputs.append(with_history(turn.visitor, history))
+    gold = gold_passages(turns, knowledge)
+    queries = {
+        "as said": [t.visitor for t in turns],
+        "rewritten": [g.text or "?" for g in generator.generate(inputs, [[]] * len(inputs), REWRITE)],
+        "by a person": [t.standalone for t in turns],
     }
+    return {
+        name: bootstrap(
+            [any(h.id in ids for h in retriever.retrieve(q, k)) for q, ids in zip(asked, gold, strict=True)]
+        )
+        for name, asked in queries.items()
+    }
+
+
+def evaluate_summaries(split: str, generator: Generator) -> dict[str, Estimate]:
+    """ROUGE-L of the dossiers' summaries: the generator's, the first three sentences, and the paired difference."""
+    dossiers = {d.id: d for d in load_dossiers()}
+    summaries = load_summaries(split)
+    texts = [dossiers[s.dossier] for s in summaries]
+    sources = [[Source(d.title, d.text[a:b]) for a, b in passage_spans(d.text, Splitting())] for d in texts]
+    written = [g.text for g in generator.generate([""] * len(texts), sources, SUMMARIZE)]
+    lead = [d.text[: sentence_spans(d.text)[2][1]] for d in texts]
+    ours, first = ([rouge_l(t, s.summary) for t, s in zip(each, summaries, strict=True)] for each in (written, lead))
+    return {"generator": bootstrap(ours), "LEAD-3": bootstrap(first), "difference": paired_difference(ours, first)}

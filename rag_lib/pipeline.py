@@ -16,7 +16,7 @@ from rag_lib.generators import Generation, Generator
 from rag_lib.hits import Hit, check_k
 from rag_lib.knowledge_base import KnowledgeBase
 from rag_lib.prompts import Source
-from rag_lib.retrievers import Retriever, check_query
+from rag_lib.retrievers import PASSAGES, Retriever, check_query
 from rag_lib.splitting import sentence_spans
 
 
@@ -35,9 +35,10 @@ class Answer:
     """What came of a question.
 
     Attributes:
-        text: the answer; empty where nothing was found to answer from.
+        text: the answer; empty where nothing was found to answer from, or the score is below the threshold.
         citations: the passages that support it, at least one unless `text` is empty.
         score: the probability that the generator gave the answer, from 0 to 1.
+        guess: what the generator would have said, sure or not.
         hits: the passages that were read, best first.
         seconds: the time it took, by step.
     """
@@ -48,16 +49,28 @@ class Answer:
     score: float
     hits: tuple[Hit, ...]
     seconds: dict[str, float]
+    guess: str = ""
 
 
 class RAG:
-    """Retrieval-augmented generation over a knowledge base."""
+    """Retrieval-augmented generation over a knowledge base.
 
-    def __init__(self, knowledge: KnowledgeBase, retriever: Retriever, generator: Generator, k: int = 3) -> None:
+    An answer whose score is below `threshold` is kept back; None is the generator's own threshold.
+    """
+
+    def __init__(
+        self,
+        knowledge: KnowledgeBase,
+        retriever: Retriever,
+        generator: Generator,
+        k: int = PASSAGES,
+        threshold: float | None = None,
+    ) -> None:
         self.knowledge = knowledge
         self.retriever = retriever
         self.generator = generator
         self.k = check_k(k)
+        self.threshold = generator.threshold if threshold is None else threshold
 
     def ask(self, question: str) -> Answer:
         """Answers a question from the k passages that the retriever ranks highest.
@@ -75,8 +88,9 @@ class RAG:
         passages = [self.knowledge.passages[h.id] for h in hits]
         generation = self.generator.generate([question], [[Source(p.title, p.text) for p in passages]])[0]
         seconds = {"retrieval": retrieved - started, "generation": time.perf_counter() - retrieved}
-        citations = cite(generation, passages) if generation.text else ()
-        return Answer(question, generation.text, citations, generation.score, tuple(hits), seconds)
+        text = generation.text if generation.score >= self.threshold else ""
+        citations = cite(generation, passages) if text else ()
+        return Answer(question, text, citations, generation.score, tuple(hits), seconds, generation.text)
 
 
 def cite(generation: Generation, passages: Sequence[Passage]) -> tuple[Citation, ...]:

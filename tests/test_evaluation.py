@@ -2,8 +2,20 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rouge_score.rouge_scorer import RougeScorer
+from sklearn.metrics import roc_auc_score
 
-from rag_lib.evaluation import bootstrap, exact_match, f1, normalize_answer, paired_difference
+from rag_lib.evaluation import (
+    auroc,
+    auroc_estimate,
+    bootstrap,
+    exact_match,
+    f1,
+    normalize_answer,
+    paired_difference,
+    risk_coverage,
+    rouge_l,
+)
 
 
 @pytest.mark.parametrize(
@@ -54,3 +66,35 @@ def test_paired_differences_are_those_of_the_items():
     assert paired_difference(a, a).low == paired_difference(a, a).high == 0.0
     with pytest.raises(ValueError, match="paired"):
         paired_difference(a, b[:-1])
+
+
+SCORES = st.lists(st.integers(0, 4), min_size=1, max_size=12)
+
+
+@given(SCORES, SCORES)
+def test_auroc_is_that_of_scikit_learn(positive, negative):
+    labels = [1] * len(positive) + [0] * len(negative)
+    assert auroc(positive, negative) == pytest.approx(roc_auc_score(labels, positive + negative))
+
+
+def test_auroc_has_an_interval_and_needs_both_kinds():
+    rng = np.random.default_rng(0)
+    estimate = auroc_estimate(rng.normal(1, 1, 200), rng.normal(0, 1, 200), resamples=300)
+    assert estimate.low < 0.76 < estimate.high and estimate.n == 400  # Phi(1 / sqrt 2) is 0.760
+    with pytest.raises(ValueError, match="positives and negatives"):
+        auroc([], [1.0])
+
+
+def test_risk_and_coverage_by_hand():
+    coverage, risk = risk_coverage([0.2, 0.9, 0.5, 0.1], [0, 1, 0, 1])
+    assert coverage.tolist() == [0.25, 0.5, 0.75, 1.0]
+    assert risk == pytest.approx([0, 1 / 2, 2 / 3, 1 / 2])
+
+
+WORDS = st.lists(st.sampled_from(["moon", "Mars", "orbit,", "1969", "a"]), max_size=9).map(" ".join)
+
+
+@given(WORDS, WORDS)
+def test_rouge_l_is_that_of_rouge_score(prediction, reference):
+    official = RougeScorer(["rougeL"], use_stemmer=False).score(reference, prediction)["rougeL"].fmeasure
+    assert rouge_l(prediction, reference) == pytest.approx(official)

@@ -3,7 +3,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_lib.models import load_minilm
-from rag_lib.prompts import QuestionTooLong, Source, build_prompt, format_question, format_source
+from rag_lib.prompts import (
+    ANSWER,
+    BUNDLED,
+    INSTRUCTIONS,
+    JOBS,
+    PLAIN,
+    PREFIXES,
+    SUMMARIZE,
+    QuestionTooLong,
+    Source,
+    build_prompt,
+    format_for,
+    with_history,
+)
 
 
 @pytest.fixture(scope="module")
@@ -12,7 +25,7 @@ def tokenizer():
 
 
 def format_input(question, sources):
-    return format_question(question) + "".join(map(format_source, sources))
+    return f"question: {question}" + "".join(f" title: {s.title} context: {s.text}" for s in sources)
 
 
 def test_the_input_has_the_question_first_then_titles_and_texts(tokenizer):
@@ -43,3 +56,29 @@ def test_the_budget_is_kept_and_sources_are_whole_or_absent(tokenizer, sizes, bu
 def test_a_question_without_end_is_refused(tokenizer):
     with pytest.raises(QuestionTooLong, match="no passage fits"):
         build_prompt("why " * 10_000, [Source("Moon", "Grey.")], tokenizer, 512)
+
+
+@pytest.mark.parametrize("form", [BUNDLED, INSTRUCTIONS, PREFIXES, PLAIN])
+def test_every_format_has_every_job_and_leaves_braces_in_texts_alone(form):
+    source = Source("Set {a}", "In {sources} it says {question}.")
+    for job in JOBS:
+        text = form.render(job, "Who is {b}?", [source, source])
+        assert text.count(source.text) == (2 if "{sources}" in form.jobs[job] else 0)
+        assert (text.count("Who is {b}?") == 1) == ("{question}" in form.jobs[job])
+    assert "Who is {b}?" in form.render(ANSWER, "Who is {b}?", [])
+
+
+def test_models_get_the_format_they_were_trained_with():
+    assert format_for("google/flan-t5-base", "t5") is INSTRUCTIONS
+    assert format_for("google-t5/t5-small", "t5") is PREFIXES
+    assert format_for("facebook/bart-large-cnn", "bart") is PLAIN
+    text = "A long report."
+    assert PREFIXES.render(SUMMARIZE, "", [Source("T", text)]) == "summarize: A long report."
+    assert PLAIN.render(SUMMARIZE, "", [Source("T", text)]).strip() == text
+
+
+def test_a_turn_comes_before_its_history():
+    assert (
+        with_history(" Where was he born? ", [("Who flew?", "Gagarin.")])
+        == "Where was he born? history: visitor: Who flew? guide: Gagarin."
+    )

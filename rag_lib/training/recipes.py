@@ -66,7 +66,7 @@ READ = Settings(
 JOBS = Settings(
     phases=(
         Phase(
-            15_360,
+            10_240,
             words=(40, 110),
             sources=(1, 4),
             apart=0.8,
@@ -84,7 +84,7 @@ JOBS = Settings(
 MUSEUM = Settings(
     phases=(
         Phase(
-            8_192,
+            5_120,
             words=(40, 90),
             sources=(2, 6),
             apart=0.9,
@@ -108,7 +108,7 @@ MUSEUM = Settings(
     decay=0.6,
     max_target=110,
     max_rows=24,
-    evaluate_every=2_048,
+    evaluate_every=2_560,
 )
 
 

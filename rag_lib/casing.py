@@ -36,9 +36,9 @@ def longest_run(ids: Sequence[int], known: Known) -> tuple[int, str, bool]:
 def restore_case(ids: Sequence[int], known: Known, tokenizer: PreTrainedTokenizerBase) -> str:
     """Lower-case tokens as text, each longest run that stands in a known text written as it is there.
 
-    The first letter of every sentence is a capital.
+    What begins a sentence begins with a capital.
     """
-    pieces: list[str] = []
+    text = ""
     i = 0
     while i < len(ids):
         n, surface, opening = longest_run(ids[i:], known)
@@ -46,17 +46,18 @@ def restore_case(ids: Sequence[int], known: Known, tokenizer: PreTrainedTokenize
             n, surface = 1, tokenizer.convert_ids_to_tokens(int(ids[i]))
         elif opening and surface[:1].isupper() and not surface[1:2].isupper() and common(surface, known):
             surface = surface[0].lower() + surface[1:]
-        pieces.append(surface if not pieces or not glued(tokenizer, ids, i) else f"##{surface.removeprefix('##')}")
+        if not text or text[-1] in ".!?":
+            surface = surface[:1].upper() + surface[1:]
+        glue = "" if not text or continues(tokenizer, ids, i) else " "
+        text += glue + surface.removeprefix("##")
         i += n
-    text = " ".join(pieces).replace(" ##", "")
     text = re.sub(r"\s+([.,;:!?%)\]’])", r"\1", text)
-    text = re.sub(r"([(\[‘])\s+", r"\1", text)
-    text = re.sub(r"(\w) ' (s|t|re|ve|ll|d)\b", r"\1'\2", text)
-    text = re.sub(r"(\w) - (\w)", r"\1-\2", text)
-    return re.sub(r"(^|[.!?]\s+)([a-z])", lambda m: m.group(1) + m.group(2).upper(), text)
+    text = re.sub(r"([(\[‘$])\s+", r"\1", text)
+    text = re.sub(r"(\w) ?' ?(s|t|re|ve|ll|d)\b", r"\1'\2", text)
+    return re.sub(r"(\w) ?- ?(\w)", r"\1-\2", text)
 
 
-def glued(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], i: int) -> bool:
+def continues(tokenizer: PreTrainedTokenizerBase, ids: Sequence[int], i: int) -> bool:
     """Whether token i continues the word before it."""
     return tokenizer.convert_ids_to_tokens(int(ids[i])).startswith("##")
 

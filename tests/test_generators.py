@@ -9,10 +9,20 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from rag_lib.adapters import adapter_weights, add_adapter
 from rag_lib.decoding import allowed_next
 from rag_lib.generators import Decoding, Seq2SeqGenerator, encode_apart
-from rag_lib.models import GENERATOR, ModelUnavailable, load_generator, load_minilm, load_perigee, save_perigee
-from rag_lib.prompts import ANSWER, INSTRUCTIONS, JOBS, PLAIN, PREFIXES, Source
+from rag_lib.models import (
+    BASE,
+    GENERATOR,
+    ModelUnavailable,
+    load_generator,
+    load_minilm,
+    load_perigee,
+    save_adapter,
+    save_perigee,
+)
+from rag_lib.prompts import ANSWER, BUNDLED, INSTRUCTIONS, JOBS, PLAIN, PREFIXES, Source
 from rag_lib.warm_start import bart_from_bert
 
 SOURCES = [
@@ -140,6 +150,36 @@ def test_saved_weights_load_as_they_were_and_damage_is_seen(tmp_path):
     shard.unlink()
     with pytest.raises(ModelUnavailable, match="not complete"):
         load_generator(str(tmp_path))
+
+
+def test_the_museums_difference_is_kept_beside_the_base_and_added_on_loading(tmp_path):
+    minilm, tokenizer = load_minilm()
+    model = bart_from_bert(minilm, 1, tokenizer.cls_token_id, tokenizer.sep_token_id)
+    save_perigee(model, tmp_path)
+    add_adapter(model, 2)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.requires_grad:
+                p.copy_(torch.randn_like(p).half() * 0.1)
+    save_adapter(adapter_weights(model), tmp_path)
+    base, adapted = (load_perigee(tmp_path, adapter=with_it)[0] for with_it in (False, True))
+    inputs = {"input_ids": torch.tensor([[101, 2040, 102]]), "decoder_input_ids": torch.tensor([[101, 2040]])}
+    with torch.no_grad():
+        expected, before = model(**inputs).logits, base(**inputs).logits
+        torch.testing.assert_close(adapted(**inputs).logits, expected, atol=2e-2, rtol=1e-2)  # the base is in float16
+    assert not torch.allclose(before, expected, atol=0.2)
+    (tmp_path / "museum.safetensors").write_bytes(b"x")
+    with pytest.raises(ModelUnavailable, match="is damaged"):
+        load_perigee(tmp_path)
+
+
+def test_the_base_can_be_had_by_name(bundled):
+    base = Seq2SeqGenerator.load(BASE)
+    assert base.form is bundled.form is BUNDLED and base.apart
+    trained = "model.decoder.layers.0.fc1.weight"
+    same = torch.equal(base.model.get_parameter(trained), bundled.model.get_parameter(trained))
+    assert not same
 
 
 def test_the_bundled_weights_leave_the_embeddings_of_minilm_as_they_are(bundled):

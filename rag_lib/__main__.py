@@ -9,10 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+from rag_lib.beir import METHODS
 from rag_lib.museum import ARTICLES
-from rag_lib.retrievers import RETRIEVERS, check_query, make_retriever
-
-PASSAGES = 3
+from rag_lib.retrievers import PASSAGES, RETRIEVERS, check_query, make_retriever
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,16 +49,31 @@ def parser() -> argparse.ArgumentParser:
     generation.add_argument("--predictions", type=Path, metavar="FILE", help="write what was answered, as JSON lines")
     generation.set_defaults(run=run_evaluate_generation)
 
+    retrieval = kinds.add_parser("retrieval", help="a judged collection in the layout of BEIR: nDCG, recall and MRR")
+    retrieval.add_argument("folder", type=Path, help="corpus.jsonl, queries.jsonl and qrels/*.tsv or qrels.tsv")
+    retrieval.add_argument("--retriever", choices=METHODS, default="bm25", help="default: bm25")
+    retrieval.add_argument("--split", metavar="NAME", help="the file in qrels (default: test, or the only one)")
+    retrieval.add_argument("--encoder", metavar="NAME")
+    retrieval.add_argument("--figures", type=Path, metavar="FILE", help="write those of each query, as JSON lines")
+    retrieval.set_defaults(run=run_evaluate_retrieval)
+
     museum = kinds.add_parser("museum", help="the museum's questions: the retrievers and the whole pipeline")
     museum.add_argument("--split", default="validation", help="train, validation (default) or test")
     museum.add_argument("--limit", type=int, metavar="N", help="only N questions, drawn with a fixed seed")
+    museum.add_argument(
+        "--retrievers", nargs="+", choices=RETRIEVERS, default=METHODS, help="default: " + " ".join(METHODS)
+    )
     museum.add_argument("--generator", metavar="NAME")
     museum.add_argument("-k", type=int, default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
     museum.set_defaults(run=run_evaluate_museum)
 
     train = commands.add_parser("train", help="train a model")
     models = train.add_subparsers(dest="what", required=True)
-    generator = models.add_parser("generator", help="the bundled generator, from MiniLM, on SQuAD and QED")
+    generator = models.add_parser("generator", help="the bundled generator, stage by stage")
+    generator.add_argument("--stage", choices=("read", "jobs", "museum"), default="read", help="default: read")
+    generator.add_argument(
+        "--start", type=Path, metavar="FOLDER", help="weights to start from (default: the bundled ones)"
+    )
     generator.add_argument(
         "--output", type=Path, required=True, metavar="FOLDER", help="checkpoints, log and weights; resumes"
     )
@@ -95,9 +109,14 @@ def run_ask(options: argparse.Namespace) -> None:
     loaded = time.perf_counter()
     answer = rag.ask(question)
     print(f"Question: {answer.question}")
-    print(f"Answer:   {answer.text or 'I found no passage to answer from.'}")
     if answer.text:
-        print(f"Score:    {answer.score:.2f}")
+        print(f"Answer:   {answer.text}")
+    elif answer.guess:
+        print(f"Answer:   I found no answer in the documents. (My guess, not to be relied on: {answer.guess})")
+    else:
+        print("Answer:   I found no passage to answer from.")
+    if answer.guess:
+        print(f"Score:    {answer.score:.2f} (answers are given from {rag.threshold:.2f} on)")
     for citation in answer.citations:
         p = citation.passage
         print(f"Source:   {p.title} ({p.document_id}, characters {citation.start} to {citation.end})")
@@ -152,38 +171,85 @@ def run_evaluate_generation(options: argparse.Namespace) -> None:
                 file.write(json.dumps({"id": row.get("id"), "prediction": prediction}, ensure_ascii=False) + "\n")
 
 
+def run_evaluate_retrieval(options: argparse.Namespace) -> None:
+    """Prints nDCG@10, recall@100 and MRR@10 with their intervals."""
+    from rag_lib.beir import evaluate, read_collection
+    from rag_lib.evaluation import bootstrap
+
+    collection = read_collection(options.folder, options.split)
+    encoder = None
+    if options.retriever != "bm25":
+        from rag_lib.encoders import SentenceEncoder
+
+        encoder = SentenceEncoder(options.encoder)
+    figures, notes = evaluate(collection, options.retriever, encoder)
+    print(f"{len(collection.documents)} documents, {len(figures)} queries")
+    if collection.left_out:
+        print(f"{collection.left_out} queries left out: no document is judged relevant")
+    for note in notes:
+        print(note)
+    for metric in next(iter(figures.values())):
+        print(f"{metric:12} {bootstrap([row[metric] for row in figures.values()])}")
+    if options.figures:
+        with open(options.figures, "w", encoding="utf-8") as file:
+            for query, row in figures.items():
+                file.write(json.dumps({"query": query} | row, ensure_ascii=False) + "\n")
+
+
 def run_evaluate_museum(options: argparse.Namespace) -> None:
     """Prints how well the museum's questions are answered."""
     import random
 
     from rag_lib.encoders import SentenceEncoder
     from rag_lib.generators import Seq2SeqGenerator
-    from rag_lib.museum import load_questions
-    from rag_lib.museum_evaluation import evaluate_answers, evaluate_retriever, gold_passages
+    from rag_lib.museum import load_dialogues, load_questions
+    from rag_lib.museum_evaluation import (
+        evaluate_abstention,
+        evaluate_answers,
+        evaluate_retriever,
+        evaluate_rewriting,
+        evaluate_summaries,
+        gold_passages,
+        read,
+    )
     from rag_lib.store import open_folder
 
-    questions = [q for q in load_questions(options.split) if q.answers]
+    def line(name: str, figures: dict) -> None:
+        print(f"{name:15}", *(f"{metric} {value}" for metric, value in figures.items()), sep="  ", flush=True)
+
+    asked = load_questions(options.split)
+    questions, nowhere = [q for q in asked if q.answers], [q for q in asked if not q.answers]
     if options.limit and options.limit < len(questions):
         questions = random.Random(0).sample(questions, options.limit)
     encoder = SentenceEncoder()
     knowledge, _ = open_folder(ARTICLES, encoder, progress=True)
     generator = Seq2SeqGenerator.load(options.generator)
     gold = gold_passages(questions, knowledge)
-    for name in RETRIEVERS:
-        figures = evaluate_retriever(questions, gold, make_retriever(name, knowledge, encoder))
-        print(f"{name:10}", *(f"{metric} {value}" for metric, value in figures.items()), sep="  ")
+    for name in options.retrievers:
+        line(name, evaluate_retriever(questions, gold, make_retriever(name, knowledge, encoder)))
+
     hybrid = make_retriever("hybrid", knowledge, encoder)
-    retrieved = [[h.id for h in hybrid.retrieve(q.question, options.k)] for q in questions]
-    for name, passages in (("gold", [sorted(ids) for ids in gold]), (f"hybrid, k = {options.k}", retrieved)):
-        figures = evaluate_answers(questions, passages, knowledge, generator)
-        print(f"{name:15}", *(f"{metric} {value}" for metric, value in figures.items()), sep="  ")
+    found, found_nowhere = (
+        [[h.id for h in hybrid.retrieve(q.question, options.k)] for q in group] for group in (questions, nowhere)
+    )
+    line("gold", evaluate_answers(questions, read(questions, [sorted(ids) for ids in gold], knowledge, generator)))
+    answered = read(questions, found, knowledge, generator)
+    line(f"hybrid, k = {options.k}", evaluate_answers(questions, answered))
+    abstention = evaluate_abstention(questions, answered, read(nowhere, found_nowhere, knowledge, generator))
+    print(f"{'answerable?':15}  AUROC {abstention.auroc}")
+    print(
+        f"{'':15}  at a threshold of {abstention.threshold:.3f} {abstention.coverage:.0%} of all questions are "
+        f"answered, of them {abstention.risk:.0%} wrongly; the generator's threshold is {generator.threshold:.3f}"
+    )
+    line("conversations", evaluate_rewriting(load_dialogues(options.split), knowledge, hybrid, generator))
+    line("summaries", evaluate_summaries(options.split, generator))
 
 
 def run_train_generator(options: argparse.Namespace) -> None:
-    """Trains the bundled generator anew."""
-    from rag_lib.training.generator import train_bundled
+    """Trains a stage of the bundled generator."""
+    from rag_lib.training.recipes import train_stage
 
-    train_bundled(options.output, options.examples, options.device)
+    train_stage(options.stage, options.output, options.start, options.examples, options.device)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -87,11 +87,12 @@ def draw_map() -> Figure:
 
 def show_answer(answer: Answer) -> None:
     """Shows an answer with its sources, the words it quotes marked in their sentence."""
+    text = answer.text or (f"not in the documents; a guess would be: {answer.guess}" if answer.guess else "no passage")
     parts = [
         f"<p><b>Question:</b> {html.escape(answer.question)}<br>",
-        f"<b>Answer:</b> {html.escape(answer.text) or '<i>no passage found</i>'} (score {answer.score:.2f})</p>",
+        f"<b>Answer:</b> {html.escape(text)} (score {answer.score:.2f})</p>",
     ]
-    plain = [f"Question: {answer.question}", f"Answer:   {answer.text} (score {answer.score:.2f})"]
+    plain = [f"Question: {answer.question}", f"Answer:   {text} (score {answer.score:.2f})"]
     for citation in answer.citations:
         passage = citation.passage
         words = passage.text[citation.start - passage.start : citation.end - passage.start]

@@ -12,6 +12,8 @@ if TYPE_CHECKING:  # so that the command line can name the retrievers without lo
     from rag_lib.knowledge_base import KnowledgeBase
 
 
+PASSAGES = 6  # read for a question; chosen on the museum's validation questions
+
 Fusion = Callable[[Sequence[Sequence[Hit]], int], list[Hit]]
 
 
@@ -97,11 +99,14 @@ class HybridRetriever:
         return self.fuse([r.retrieve(query, max(check_k(k), self.depth)) for r in self.retrievers], k)
 
 
-RETRIEVERS = ("bm25", "dense", "hybrid")
+RETRIEVERS = ("bm25", "dense", "hybrid", "dpr", "reranked")
 
 
 def make_retriever(name: str, knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
-    """A retriever by its name: bm25, dense or hybrid.
+    """A retriever by one of the names in RETRIEVERS.
+
+    `dpr` has encoders of its own and embeds the passages anew the first time; `reranked` is the hybrid's first hits in
+    the order of late interaction between the encoder's token vectors.
 
     Raises:
         ValueError: another name.
@@ -112,4 +117,12 @@ def make_retriever(name: str, knowledge: KnowledgeBase, encoder: Encoder) -> Ret
         return DenseRetriever(knowledge, encoder)
     if name == "hybrid":
         return HybridRetriever([LexicalRetriever(knowledge), DenseRetriever(knowledge, encoder)])
+    if name == "dpr":
+        from rag_lib.dpr import DPRRetriever
+
+        return DPRRetriever(knowledge, progress=True)
+    if name == "reranked":
+        from rag_lib.rerankers import MaxSimReranker, RerankedRetriever
+
+        return RerankedRetriever(make_retriever("hybrid", knowledge, encoder), MaxSimReranker(encoder), knowledge)
     raise ValueError(f"no retriever is called {name!r}; there are {', '.join(RETRIEVERS)}")

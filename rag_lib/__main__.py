@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
         "--documents", type=Path, default=ARTICLES, metavar="FOLDER", help="your own files (default: the museum)"
     )
     ask.add_argument("--index", type=Path, metavar="FOLDER", help="an index made by `index`, instead of --documents")
-    ask.add_argument("--retriever", choices=RETRIEVERS, default="hybrid")
+    ask.add_argument("--retriever", choices=RETRIEVERS, default="reranked", help="default: reranked")
     ask.add_argument("--encoder", metavar="NAME", help="a Sentence Transformers model (default: the bundled one)")
     ask.add_argument("--generator", metavar="NAME", help="a sequence-to-sequence model (default: the bundled one)")
     ask.add_argument("-k", type=int, default=PASSAGES, help=f"passages to read (default: {PASSAGES})")

@@ -1,17 +1,26 @@
 """BM25 with an inverted index of scores computed in advance (taught in notebooks/02_bm25.ipynb).
 
-Robertson and Zaragoza (2009), "The Probabilistic Relevance Framework", in Lucene's variant; computing each posting's
-score when the index is built is the idea of bm25s (Lù, 2024).
+Robertson and Zaragoza (2009), "The Probabilistic Relevance Framework"; the variants are those that Kamphuis et al.
+(2020) compare. Computing each posting's score when the index is built is the idea of bm25s (Lù, 2024).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from rag_lib.analysis import Analyzer
 from rag_lib.hits import Hit, best, check_k
+
+# The inverse document frequency of a term that stands in `df` of n texts. Robertson's would be negative for a term in
+# more than half of them and is cut off at 0, as in bm25s; Lucene's is positive everywhere.
+IDF = {
+    "lucene": lambda n, df: np.log(1 + (n - df + 0.5) / (df + 0.5)),
+    "robertson": lambda n, df: np.log(np.maximum((n - df + 0.5) / (df + 0.5), 1)),
+    "atire": lambda n, df: np.log(n / df),
+}
 
 
 class BM25:
@@ -26,17 +35,29 @@ class BM25:
     """
 
     def __init__(
-        self, ids: Sequence[str], texts: Sequence[str], analyzer: Analyzer, k1: float = 1.2, b: float = 0.75
+        self,
+        ids: Sequence[str],
+        texts: Iterable[str],
+        analyzer: Analyzer,
+        k1: float = 1.2,
+        b: float = 0.75,
+        variant: str = "lucene",
     ) -> None:
-        if len(ids) != len(texts):
-            raise ValueError(f"{len(ids)} ids for {len(texts)} texts")
-        self.analyzer, self.k1, self.b = analyzer, k1, b
+        if k1 < 0 or not 0 <= b <= 1:
+            raise ValueError(f"k1 must be at least 0 and b between 0 and 1, not {k1} and {b}")
+        if variant not in IDF:
+            raise ValueError(f"no variant of BM25 is called {variant!r}; there are {', '.join(IDF)}")
+        self.analyzer, self.k1, self.b, self.variant = analyzer, k1, b, variant
         self.ids = list(ids)
         self.terms: dict[str, int] = {}
-        documents = [analyzer(text) for text in texts]
-        tokens = np.array([self.terms.setdefault(t, len(self.terms)) for d in documents for t in d], dtype=np.int64)
-        lengths = np.array([len(d) for d in documents], dtype=np.int64)
-        self._index(tokens, lengths)
+        tokens, lengths = array("q"), array("q")  # numbers, not words: half a million documents fit into memory
+        for text in texts:
+            terms = analyzer(text)
+            tokens.extend(self.terms.setdefault(t, len(self.terms)) for t in terms)
+            lengths.append(len(terms))
+        if len(self.ids) != len(lengths):
+            raise ValueError(f"{len(self.ids)} ids for {len(lengths)} texts")
+        self._index(np.asarray(tokens, dtype=np.int64), np.asarray(lengths, dtype=np.int64))
 
     def _index(self, tokens: np.ndarray, lengths: np.ndarray) -> None:
         n = len(lengths)
@@ -45,7 +66,7 @@ class BM25:
         term, self.rows = np.divmod(postings, max(n, 1))
         document_frequency = np.bincount(term, minlength=len(self.terms))
         self.offsets = np.concatenate([[0], np.cumsum(document_frequency)]).astype(np.int64)
-        idf = np.log(1 + (n - document_frequency + 0.5) / (document_frequency + 0.5))
+        idf = IDF[self.variant](n, document_frequency) * (self.k1 + 1 if self.variant == "atire" else 1)
         norm = 1 - self.b + self.b * lengths / max(lengths.mean(), 1e-9) if n else lengths
         self.weights = (idf[term] * frequency / (frequency + self.k1 * norm[self.rows])).astype(np.float32)
 

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import os
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ SUFFIXES = (".txt", ".md", ".html", ".htm", ".pdf")
 MAX_BYTES = 20_000_000
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n+", re.DOTALL)
+# Soft hyphen, zero-width space, word joiner, byte-order mark, control characters. Joiners that some scripts need stay.
+INVISIBLE = re.compile(r"[\u00ad\u200b\u2060\ufeff\x00-\x08\x0e-\x1b\x7f]")
 
 
 class Unreadable(ValueError):
@@ -101,6 +104,16 @@ def guess_encoding(data: bytes) -> str:
     return "cp1252" if "cp1252" in equal else top.encoding
 
 
+def clean(text: str) -> str:
+    """The same text in one spelling: composed letters (NFC), one kind of line end and of space, nothing invisible.
+
+    A reader sees no difference. NFKC would go further and turn 10⁵ into 105.
+    """
+    text = unicodedata.normalize("NFC", INVISIBLE.sub("", re.sub(r"\r\n?", "\n", text)))
+    text = re.sub(r" +\n", "\n", re.sub(r"[^\S\n\t]", " ", text))
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
 def parse_front_matter(text: str) -> tuple[dict[str, str], str]:
     """The `key: value` lines between two `---` at the head of a text, and the text after them."""
     match = FRONT_MATTER.match(text)
@@ -167,7 +180,7 @@ def document_from(name: str, data: bytes) -> Document:
     if reader is None:
         raise Unreadable(f"not one of {', '.join(SUFFIXES)}")
     metadata, text = reader(data)
-    text = text.replace("\x00", "").strip()
+    text = clean(text)
     if not text:
         raise Unreadable("no text in it" if data.strip() else "empty file")
     title = metadata.get("title") or path.stem.replace("-", " ").replace("_", " ")

@@ -1,4 +1,4 @@
-"""A knowledge base on disk: JSON and NPY under a manifest with checksums, replaced as a whole, never pickled.
+"""A knowledge base or an index on disk: JSON, NPY and FAISS files under a manifest with checksums, never pickled.
 
 A folder holds versions and a file `current` that names the one in use. A new version is written beside the old one and
 `current` is switched by one atomic rename: a process killed at any moment leaves the old version usable.
@@ -20,6 +20,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import torch  # noqa: F401  before faiss: the other order crashes on macOS
+
+import faiss  # isort: skip
 
 from rag_lib.analysis import Analyzer
 from rag_lib.documents import Passage, Skipped, folder_digest, load_documents
@@ -28,11 +31,13 @@ from rag_lib.knowledge_base import KnowledgeBase, Settings, build, indexed_text
 from rag_lib.models import sha256_of
 from rag_lib.paths import cache_folder
 from rag_lib.splitting import Splitting
+from rag_lib.vector_index import KINDS, FaissIndex
 
 FORMAT = 1
 VERSION = re.compile(r"v-[0-9a-f]{12}")
 LEFTOVER_SECONDS = 3600
 CURRENT, MANIFEST, PASSAGES, VECTORS = "current", "manifest.json", "passages.jsonl", "vectors.npy"
+NUMBERS, INDEX = "numbers.json", "index.faiss"
 
 
 class IndexUnusable(ValueError):
@@ -49,8 +54,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     os.replace(scratch, path)
 
 
-def save(knowledge: KnowledgeBase, folder: str | Path) -> None:
-    """Writes a knowledge base as the new current version of `folder`, then removes the one it replaces."""
+@contextmanager
+def new_version(folder: str | Path, about: dict) -> Iterator[Path]:
+    """A folder for the files of a new version; it becomes the current one, with `about` in its manifest, at the end."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(OSError):
@@ -58,24 +64,44 @@ def save(knowledge: KnowledgeBase, folder: str | Path) -> None:
     version = f"v-{uuid.uuid4().hex[:12]}"
     target = folder / version
     target.mkdir()
-    with open(target / PASSAGES, "w", encoding="utf-8") as file:
-        file.writelines(json.dumps(asdict(p), ensure_ascii=False) + "\n" for p in knowledge.passages.values())
-    np.save(target / VECTORS, knowledge.vectors, allow_pickle=False)
-    manifest = {
-        "format": FORMAT,
+    yield target
+    manifest = {"format": FORMAT, **about, "files": {p.name: sha256_of(p) for p in sorted(target.iterdir())}}
+    write_atomically(target / MANIFEST, json.dumps(manifest, indent=1).encode())
+    replaced = current_version(folder)
+    write_atomically(folder / CURRENT, version.encode())
+    if replaced is not None and replaced.name != version:
+        shutil.rmtree(replaced, ignore_errors=True)
+
+
+def save(knowledge: KnowledgeBase, folder: str | Path) -> None:
+    """Writes a knowledge base as the new current version of `folder`, then removes the one it replaces."""
+    about = {
         "passages": len(knowledge),
         "dimension": int(knowledge.vectors.shape[1]),
         "encoder": knowledge.fingerprint,
         "source": knowledge.source,
         "splitting": asdict(knowledge.settings.splitting),
         "analyzer": asdict(knowledge.settings.analyzer),
-        "files": {name: sha256_of(target / name) for name in (PASSAGES, VECTORS)},
     }
-    write_atomically(target / MANIFEST, json.dumps(manifest, indent=1).encode())
-    replaced = current_version(folder)
-    write_atomically(folder / CURRENT, version.encode())
-    if replaced is not None and replaced.name != version:
-        shutil.rmtree(replaced, ignore_errors=True)
+    with new_version(folder, about) as target:
+        with open(target / PASSAGES, "w", encoding="utf-8") as file:
+            file.writelines(json.dumps(asdict(p), ensure_ascii=False) + "\n" for p in knowledge.passages.values())
+        np.save(target / VECTORS, knowledge.vectors, allow_pickle=False)
+
+
+def save_index(index: FaissIndex, folder: str | Path, encoder: Encoder) -> None:
+    """Writes an index of vectors that `encoder` made as the new current version of `folder`."""
+    about = {
+        "kind": index.kind.name,
+        "settings": asdict(index.kind),
+        "trained": index.serving == index.kind,
+        "dimension": index.dimension,
+        "next_number": index.next_number,
+        "encoder": encoder.fingerprint(),
+    }
+    with new_version(folder, about) as target:
+        (target / NUMBERS).write_text(json.dumps(index.numbers), encoding="utf-8")
+        faiss.write_index(index.index, str(target / INDEX))
 
 
 def current_version(folder: Path) -> Path | None:
@@ -101,7 +127,7 @@ def reading(folder: Path) -> Iterator[None]:
         yield
     except IndexUnusable:
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:  # RuntimeError is FAISS's
         raise IndexUnusable(f"the index in {folder} is damaged ({error}); build it again") from error
 
 
@@ -128,6 +154,18 @@ def settings_of(manifest: dict) -> Settings:
     return Settings(Splitting(**manifest["splitting"]), Analyzer(**manifest["analyzer"]))
 
 
+def check_version(version: Path, manifest: dict, encoder: Encoder, names: tuple[str, ...]) -> None:
+    """Raises an error unless the files are those of the manifest, and their vectors those of the encoder."""
+    for name in names:
+        if sha256_of(version / name) != manifest["files"][name]:
+            raise ValueError(f"the checksum of {name} differs")
+    if manifest["encoder"] != encoder.fingerprint():
+        raise IndexUnusable(
+            f"the index in {version.parent} was made by another encoder than {encoder.name}: their vectors cannot be "
+            "compared; build it again with this encoder, or load the one that made it"
+        )
+
+
 def load(folder: str | Path, encoder: Encoder) -> KnowledgeBase:
     """The current knowledge base of `folder`, for use with `encoder`.
 
@@ -137,20 +175,33 @@ def load(folder: str | Path, encoder: Encoder) -> KnowledgeBase:
     folder = Path(folder)
     version, manifest = read_manifest(folder)
     with reading(folder):
-        for name in (PASSAGES, VECTORS):
-            if sha256_of(version / name) != manifest["files"][name]:
-                raise ValueError(f"the checksum of {name} differs")
-        if manifest["encoder"] != encoder.fingerprint():
-            raise IndexUnusable(
-                f"the index in {folder} was made by another encoder than {encoder.name}: their vectors cannot be "
-                "compared; build it again with this encoder, or load the one that made it"
-            )
+        check_version(version, manifest, encoder, (PASSAGES, VECTORS))
         with open(version / PASSAGES, encoding="utf-8") as file:
             passages = [Passage(**json.loads(line)) for line in file]
         vectors = np.load(version / VECTORS, allow_pickle=False)
         if vectors.shape != (manifest["passages"], manifest["dimension"]) or len(passages) != len(vectors):
             raise ValueError("its files do not belong together")
         return KnowledgeBase(passages, vectors, settings_of(manifest), manifest["encoder"], manifest["source"])
+
+
+def load_index(folder: str | Path, encoder: Encoder) -> FaissIndex:
+    """The current index of `folder`, for use with `encoder`.
+
+    Raises:
+        IndexUnusable: there is none, its files are damaged, or another encoder made its vectors.
+    """
+    folder = Path(folder)
+    version, manifest = read_manifest(folder)
+    with reading(folder):
+        check_version(version, manifest, encoder, (NUMBERS, INDEX))
+        index = FaissIndex(manifest["dimension"], KINDS[manifest["kind"]](**manifest["settings"]))
+        index.restore(
+            faiss.read_index(str(version / INDEX)),
+            json.loads((version / NUMBERS).read_text(encoding="utf-8")),
+            manifest["next_number"],
+            manifest["trained"],
+        )
+        return index
 
 
 def open_folder(

@@ -1,13 +1,16 @@
-"""Exact search among vectors, with external ids (taught in notebooks/04_vector_index.ipynb).
+"""Search among vectors, exact and approximate, under external ids (taught in notebooks/04_vector_index.ipynb).
 
-`NumpyIndex` is a few lines that can be checked by eye; `FaissIndex` is the same on FAISS (Douze et al., 2024). Both
-measure by the inner product, which for unit vectors is the cosine.
+`NumpyIndex` is a few lines that can be checked by eye. `FaissIndex` keeps ids over an index of FAISS (Douze et al.,
+2024); its kind says which: `Flat` (exact), `IVF`, `HNSW` or `PQ`. All measure by the inner product, which for unit
+vectors is the cosine.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import asdict, dataclass
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch  # noqa: F401  before faiss: the other order crashes on macOS
@@ -15,6 +18,8 @@ import torch  # noqa: F401  before faiss: the other order crashes on macOS
 import faiss  # isort: skip
 
 from rag_lib.hits import Hit, best, check_k
+
+POINTS_PER_CENTROID = 39  # FAISS's own lower bound: with fewer, k-means fits noise
 
 
 class VectorIndex(Protocol):
@@ -31,7 +36,7 @@ class VectorIndex(Protocol):
         """Removes ids; unknown ones are an error, and then nothing is removed."""
 
     def search(self, queries: np.ndarray, k: int) -> list[list[Hit]]:
-        """For each query (rows of (Q, dimension)), the at most k best hits, best first, ties by id."""
+        """For each query (rows of (Q, dimension)), min(k, len(self)) hits, best first, ties by id."""
 
 
 def check_vectors(vectors: np.ndarray, dimension: int) -> np.ndarray:
@@ -89,15 +94,138 @@ class NumpyIndex:
         return [best([Hit(i, float(s)) for i, s in zip(self.vectors, row, strict=True)], k) for row in scores]
 
 
-class FaissIndex:
-    """The exact index on FAISS. Ids are mapped to numbers that are never used twice."""
+@dataclass(frozen=True)
+class Flat:
+    """Every vector is compared: exact. The other kinds change what is different with them."""
 
-    def __init__(self, dimension: int) -> None:
+    name: ClassVar[str] = "flat"
+
+    def __post_init__(self) -> None:
+        if bad := {name: value for name, value in asdict(self).items() if value < 1}:
+            raise ValueError(f"settings of an index must be at least 1, not {bad}")
+
+    def description(self, dimension: int) -> str:
+        """The index in the language of `faiss.index_factory`.
+
+        Raises:
+            ValueError: there is none of this dimension.
+        """
+        return "IDMap2,Flat"
+
+    def train_at(self) -> int:
+        """How many vectors it takes to train; below that the search is exact. 0: nothing is trained."""
+        return 0
+
+    def search(self, index: faiss.Index, queries: np.ndarray, depth: int, effort: int) -> tuple[np.ndarray, np.ndarray]:
+        """Scores and numbers (Q, depth), padded with -1; nothing is missed where `depth` is the size of the index.
+
+        `effort` is 1 at first and doubles whenever too few were found.
+        """
+        return index.search(queries, depth)
+
+    def remove(self, index: faiss.Index, numbers: np.ndarray) -> None:
+        """Takes numbers out of the index, or leaves them there as tombstones."""
+        index.remove_ids(numbers)
+
+
+@dataclass(frozen=True)
+class IVF(Flat):
+    """An inverted file (Sivic and Zisserman, 2003): the `probes` nearest of `lists` clusters are searched."""
+
+    name: ClassVar[str] = "ivf"
+    lists: int = 256
+    probes: int = 16
+
+    def description(self, dimension: int) -> str:
+        """See `Flat.description`."""
+        return f"IVF{self.lists},Flat"
+
+    def train_at(self) -> int:
+        """See `Flat.train_at`."""
+        return POINTS_PER_CENTROID * self.lists
+
+    def search(self, index: faiss.Index, queries: np.ndarray, depth: int, effort: int) -> tuple[np.ndarray, np.ndarray]:
+        """See `Flat.search`."""
+        probes = self.lists if depth >= index.ntotal else min(self.lists, self.probes * effort)
+        return index.search(queries, depth, params=faiss.SearchParametersIVF(nprobe=probes))
+
+
+@dataclass(frozen=True)
+class HNSW(Flat):
+    """A graph of neighbours in layers (Malkov and Yashunin, 2018): `links` a vector, `beam` candidates in a search."""
+
+    name: ClassVar[str] = "hnsw"
+    links: int = 32
+    beam: int = 128
+
+    def description(self, dimension: int) -> str:
+        """See `Flat.description`."""
+        return f"IDMap2,HNSW{self.links}"
+
+    def search(self, index: faiss.Index, queries: np.ndarray, depth: int, effort: int) -> tuple[np.ndarray, np.ndarray]:
+        """See `Flat.search`."""
+        if depth >= index.ntotal:  # a walk may not reach every vector, a scan does
+            scores, rows = faiss.downcast_index(index.index).storage.search(queries, depth)
+            return scores, faiss.vector_to_array(index.id_map)[rows]
+        return index.search(queries, depth, params=faiss.SearchParametersHNSW(efSearch=max(self.beam, depth)))
+
+    def remove(self, index: faiss.Index, numbers: np.ndarray) -> None:
+        """Leaves them: other vectors are reached through them."""
+
+
+@dataclass(frozen=True)
+class PQ(Flat):
+    """Product quantisation (Jégou et al., 2011): of each vector only `parts` codes of `bits` bits are kept."""
+
+    name: ClassVar[str] = "pq"
+    parts: int = 48
+    bits: int = 8
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 3 <= self.bits <= 8:
+            raise ValueError(f"a code has 3 to 8 bits, not {self.bits}")
+
+    def description(self, dimension: int) -> str:
+        """See `Flat.description`."""
+        if dimension % self.parts:
+            raise ValueError(f"vectors of {dimension} dimensions cannot be cut into {self.parts} equal parts")
+        return f"IDMap2,PQ{self.parts}x{self.bits}np"  # np: no polysemous training, minutes for what is not used here
+
+    def train_at(self) -> int:
+        """See `Flat.train_at`."""
+        return POINTS_PER_CENTROID * 2**self.bits
+
+
+class FaissIndex:
+    """An index of FAISS under external ids, which are mapped to numbers that are never used twice.
+
+    A kind that must be trained is searched exactly until there are vectors enough to train it. Vectors that a kind
+    cannot remove stay as tombstones, which a search skips; once they outnumber the living, the index is built anew.
+    """
+
+    def __init__(self, dimension: int, kind: Flat | None = None) -> None:
         self.dimension = dimension
-        self.index = faiss.IndexIDMap2(faiss.IndexFlatIP(dimension))
+        self.kind = kind or Flat()
         self.numbers: dict[str, int] = {}
         self.ids: dict[int, str] = {}
         self.next_number = 0
+        self.kind.description(dimension)  # bad settings are refused now, not when there are vectors enough
+        self.serving = Flat() if self.kind.train_at() else self.kind
+        self.index = self._empty()
+
+    def _empty(self) -> faiss.Index:
+        description = self.serving.description(self.dimension)
+        return faiss.index_factory(self.dimension, description, faiss.METRIC_INNER_PRODUCT)
+
+    def _rebuild(self) -> None:
+        """Makes the index anew from the vectors in it that are alive."""
+        numbers = np.array(list(self.ids), dtype=np.int64)
+        vectors = self.index.reconstruct_batch(numbers)
+        self.index = self._empty()
+        if self.serving.train_at():
+            self.index.train(vectors)
+        self.index.add_with_ids(vectors, numbers)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -112,28 +240,68 @@ class FaissIndex:
         self.index.add_with_ids(vectors, numbers)
         self.numbers.update(zip(ids, numbers.tolist(), strict=True))
         self.ids.update(zip(numbers.tolist(), ids, strict=True))
+        if self.serving != self.kind and len(self) >= self.kind.train_at():
+            self.serving = self.kind
+            self._rebuild()
 
     def remove(self, ids: Sequence[str]) -> None:
         """See `VectorIndex.remove`."""
         if unknown := set(ids) - self.numbers.keys():
             raise KeyError(f"not in the index: {sorted(unknown)[:3]}")
         numbers = [self.numbers.pop(i) for i in set(ids)]
-        if numbers:
-            self.index.remove_ids(np.array(numbers, dtype=np.int64))
         for number in numbers:
             del self.ids[number]
+        if numbers:
+            self.serving.remove(self.index, np.array(numbers, dtype=np.int64))
+        if self.index.ntotal > 2 * len(self):
+            self._rebuild()
 
     def search(self, queries: np.ndarray, k: int) -> list[list[Hit]]:
         """See `VectorIndex.search`."""
         k, queries = check_k(k), check_vectors(queries, self.dimension)
-        if not len(self) or not len(queries):
-            return [[] for _ in queries]
-        depth = min(k + 1, len(self))
-        scores, numbers = self.index.search(queries, depth)
-        while depth < len(self) and (scores[:, k - 1] == scores[:, -1]).any():  # a tie at the border: ids decide
-            depth = min(2 * depth, len(self))
-            scores, numbers = self.index.search(queries, depth)
-        return [
-            best([Hit(self.ids[n], float(s)) for s, n in zip(*row, strict=True) if n >= 0], k)  # -1: FAISS's padding
-            for row in zip(scores.tolist(), numbers.tolist(), strict=True)
-        ]
+        found: list[list[Hit]] = [[] for _ in queries]
+        pending = np.arange(len(queries) if len(self) else 0)
+        effort = 1
+        while len(pending):
+            # One more than asked for shows a tie at the border; where a share is dead, that share more are fetched.
+            depth = min(math.ceil((k + 1) * effort * self.index.ntotal / len(self)), self.index.ntotal)
+            scores, numbers = self.serving.search(self.index, queries[pending], depth, effort)
+            for i, row, row_scores in zip(pending, numbers.tolist(), scores.tolist(), strict=True):
+                # Neither FAISS's padding, -1, nor a tombstone has an id.
+                found[i] = [Hit(self.ids[n], s) for n, s in zip(row, row_scores, strict=True) if n in self.ids]
+            if depth == self.index.ntotal:
+                break
+            pending = [i for i in pending if len(found[i]) <= k or found[i][k - 1].score == found[i][-1].score]
+            effort *= 2
+        return [best(hits, k) for hits in found]
+
+    def restore(self, index: faiss.Index, numbers: dict[str, int], next_number: int, trained: bool) -> None:
+        """Takes over what was saved of another index of the same kind.
+
+        Raises:
+            ValueError: the parts do not belong together.
+        """
+        if index.d != self.dimension or index.ntotal < len(numbers) or max(numbers.values(), default=-1) >= next_number:
+            raise ValueError("its files do not belong together")
+        self.index, self.numbers, self.next_number = index, numbers, next_number
+        self.ids = {number: i for i, number in numbers.items()}
+        self.serving = self.kind if trained else Flat()
+
+
+KINDS = {kind.name: kind for kind in (Flat, IVF, HNSW, PQ)}
+
+
+def make_index(name: str, dimension: int, **settings: int) -> VectorIndex:
+    """An empty index by its name: numpy, flat, ivf, hnsw or pq.
+
+    Raises:
+        ValueError: another name, or settings that its kind does not have or cannot have.
+    """
+    try:
+        if name == "numpy":
+            return NumpyIndex(dimension, **settings)
+        return FaissIndex(dimension, KINDS[name](**settings))
+    except KeyError:
+        raise ValueError(f"no index is called {name!r}; there are numpy, {', '.join(KINDS)}") from None
+    except TypeError:
+        raise ValueError(f"the index {name!r} has no settings {sorted(settings)}") from None

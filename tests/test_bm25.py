@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_lib.analysis import Analyzer
-from rag_lib.bm25 import BM25
+from rag_lib.bm25 import BM25, IDF
 
 TEXTS = [
     "The Moon is the only natural satellite of the Earth; the Moon raises tides.",
@@ -19,10 +19,10 @@ QUERIES = ["moon tides", "first woman in space", "salyut 7", "running moons", "d
 PLAIN = Analyzer(stop_words=False, stemmer=None)
 
 
-def reference_scores(texts, query, analyzer, k1, b):
+def reference_scores(texts, query, analyzer, k1, b, variant="lucene"):
     """Scores of bm25s over the same terms."""
     tokens = [analyzer(t) for t in texts]
-    reference = bm25s.BM25(method="lucene", k1=k1, b=b)
+    reference = bm25s.BM25(method=variant, k1=k1, b=b)
     reference.index(tokens, show_progress=False)
     terms = [t for t in analyzer(query) if t in reference.vocab_dict]
     return reference.get_scores(terms) if terms else np.zeros(len(texts), dtype=np.float32)
@@ -31,10 +31,23 @@ def reference_scores(texts, query, analyzer, k1, b):
 @pytest.mark.parametrize("analyzer", [Analyzer(), PLAIN, Analyzer(stemmer=None)])
 @pytest.mark.parametrize(("k1", "b"), [(1.2, 0.75), (0.9, 0.4), (2.0, 0.0), (0.5, 1.0)])
 @pytest.mark.parametrize("query", QUERIES)
-def test_scores_equal_bm25s(analyzer, k1, b, query):
+@pytest.mark.parametrize("variant", IDF)
+def test_scores_equal_bm25s(analyzer, k1, b, query, variant):
     ids = list(map(str, range(len(TEXTS))))
-    ours = BM25(ids, TEXTS, analyzer, k1, b).scores(query)
-    np.testing.assert_allclose(ours, reference_scores(TEXTS, query, analyzer, k1, b), atol=1e-5)
+    ours = BM25(ids, TEXTS, analyzer, k1, b, variant).scores(query)
+    np.testing.assert_allclose(ours, reference_scores(TEXTS, query, analyzer, k1, b, variant), atol=1e-5)
+
+
+def test_a_term_of_most_texts_adds_nothing_in_robertsons_variant_and_something_in_lucenes():
+    texts = ["moon", "moon", "moon star"]
+    assert BM25("abc", texts, PLAIN, variant="robertson").search("moon", 3) == []
+    assert len(BM25("abc", texts, PLAIN, variant="lucene").search("moon", 3)) == 3
+
+
+@pytest.mark.parametrize("settings", [{"k1": -1}, {"b": 1.5}, {"variant": "bm26"}])
+def test_impossible_settings_are_refused(settings):
+    with pytest.raises(ValueError, match=r"must be|no variant of BM25 is called 'bm26'"):
+        BM25(["a"], ["moon"], Analyzer(), **settings)
 
 
 WORD = st.sampled_from("moon sun star dog cat orbit".split())

@@ -204,6 +204,7 @@ def run_evaluate_museum(options: argparse.Namespace) -> None:
     from rag_lib.generators import Seq2SeqGenerator
     from rag_lib.museum import load_dialogues, load_questions
     from rag_lib.museum_evaluation import (
+        ask_all,
         evaluate_abstention,
         evaluate_answers,
         evaluate_retriever,
@@ -212,6 +213,7 @@ def run_evaluate_museum(options: argparse.Namespace) -> None:
         gold_passages,
         read,
     )
+    from rag_lib.pipeline import RAG
     from rag_lib.store import open_folder
 
     def line(name: str, figures: dict) -> None:
@@ -228,14 +230,12 @@ def run_evaluate_museum(options: argparse.Namespace) -> None:
     for name in options.retrievers:
         line(name, evaluate_retriever(questions, gold, make_retriever(name, knowledge, encoder)))
 
-    hybrid = make_retriever("hybrid", knowledge, encoder)
-    found, found_nowhere = (
-        [[h.id for h in hybrid.retrieve(q.question, options.k)] for q in group] for group in (questions, nowhere)
-    )
+    hybrid, reranked = (make_retriever(name, knowledge, encoder) for name in ("hybrid", "reranked"))
     line("gold", evaluate_answers(questions, read(questions, [sorted(ids) for ids in gold], knowledge, generator)))
-    answered = read(questions, found, knowledge, generator)
-    line(f"hybrid, k = {options.k}", evaluate_answers(questions, answered))
-    abstention = evaluate_abstention(questions, answered, read(nowhere, found_nowhere, knowledge, generator))
+    rag = RAG(knowledge, reranked, generator, options.k)
+    answered = ask_all(questions, rag)
+    line(f"pipeline, k = {options.k}", evaluate_answers(questions, answered))
+    abstention = evaluate_abstention(questions, answered, ask_all(nowhere, rag))
     print(f"{'answerable?':15}  AUROC {abstention.auroc}")
     print(
         f"{'':15}  at a threshold of {abstention.threshold:.3f} {abstention.coverage:.0%} of all questions are "

@@ -22,6 +22,7 @@ from rag_lib.evaluation import (
 from rag_lib.generators import Generation, Generator
 from rag_lib.knowledge_base import KnowledgeBase
 from rag_lib.museum import Dialogue, Question, Turn, load_articles, load_dossiers, load_summaries
+from rag_lib.pipeline import RAG
 from rag_lib.prompts import REWRITE, SUMMARIZE, Source, with_history
 from rag_lib.retrievers import Retriever
 from rag_lib.splitting import Splitting, passage_spans, sentence_spans
@@ -67,6 +68,12 @@ def read(
         sources = [[Source(p.title, p.text) for p in each] for each in found[i : i + 32]]
         done += generator.generate([q.question for q in questions[i : i + 32]], sources)
     return done
+
+
+def ask_all(questions: Sequence[Question], rag: RAG) -> list[Generation]:
+    """What the whole pipeline would say to each question, sure or not, with its score."""
+    answers = [rag.ask(q.question) for q in tqdm(questions, desc="asking")]
+    return [Generation(a.guess, a.score, None, ()) for a in answers]
 
 
 def evaluate_answers(questions: Sequence[Question], generations: Sequence[Generation]) -> dict[str, Estimate]:

@@ -1,9 +1,11 @@
+import math
+
 import pytest
 
 from rag_lib.documents import Passage
 from rag_lib.generators import Generation, Place, Seq2SeqGenerator
 from rag_lib.hits import Hit
-from rag_lib.pipeline import RAG, cite
+from rag_lib.pipeline import RAG, SHARPNESS, cite, vote
 from rag_lib.prompts import QuestionTooLong
 from rag_lib.retrievers import (
     EmptyQuestion,
@@ -131,3 +133,27 @@ def test_a_quotation_is_cited_with_its_span_in_the_document():
     passage = Passage("m#1", "m", "Mars", "It is red. It is cold.", 40, 62)
     (citation,) = cite(Generation("cold", 0.9, Place(0, 17, 21), (0,)), [passage])
     assert (citation.start, citation.end, citation.sentence) == (57, 61, "It is cold.")
+
+
+def test_votes_are_weighed_by_how_well_the_passages_were_found():
+    def said(text: str, score: float, place: Place | None = None) -> Generation:
+        return Generation(text, score, place, (0,))
+
+    alone = [said("Tereshkova", 0.9, Place(0, 3, 13)), said("Ride", 0.9), said("The Ride", 0.9)]
+    scores = [0.8, 0.75, 0.7]
+    says = [math.exp(SHARPNESS * (s - 0.8)) for s in scores]
+    chosen = vote(said("Ride", 0.1), alone, scores)
+    assert chosen.text == "Tereshkova" and chosen.place == Place(0, 3, 13) and chosen.used == (0,)
+    assert chosen.score == pytest.approx(0.9 / (1 + sum(says)))
+    chosen = vote(said("Ride", 0.5), alone, scores)
+    assert chosen.text == "Ride" and chosen.used == (1,)
+    assert chosen.score == pytest.approx((0.5 + 0.9 * says[1] + 0.9 * says[2]) / (1 + sum(says)))
+    other = Generation("Titov", 1.0, Place(2, 0, 5), (0, 1, 2))
+    assert vote(other, [said("a", 0.1)] * 3, scores).place == Place(2, 0, 5)
+
+
+def test_the_place_of_a_passage_read_alone_is_in_that_passage(rag, documents):
+    answer = rag.ask("Where did Huygens land?")
+    citation = answer.citations[0]
+    (document,) = [d for d in documents if d.id == citation.passage.document_id]
+    assert document.text[citation.start : citation.end] == answer.text

@@ -108,7 +108,8 @@ def vote(together: Generation, alone: Sequence[Generation], scores: Sequence[flo
     """The answer with most support: that of all passages read together, and that of each read alone.
 
     A passage read alone has a say of exp(SHARPNESS · (score - best score)), as p(passage | question) weighs it in
-    RAG-Sequence (Lewis et al., 2020); reading them together (Fusion-in-Decoder) has a say of 1. The score is the support's share.
+    RAG-Sequence (Lewis et al., 2020); reading them together (Fusion-in-Decoder) has a say of 1. The score is the
+    share of the support.
     """
     says = [math.exp(SHARPNESS * (score - max(scores))) for score in scores]
     support: dict[str, float] = {}

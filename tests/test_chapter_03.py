@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from chapters import definitions
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
@@ -23,6 +23,10 @@ TEXTS = [
     "Why is the sky dark at night, if there are stars everywhere? " * 3,
     "moon " * 300,
 ]
+
+
+TOKENIZER = load_minilm()[1]
+VOCABULARY = TOKENIZER.get_vocab()
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +62,10 @@ def test_normalisation_is_torchs():
     assert_close(chapter.normalise(v), torch.nn.functional.normalize(v, dim=1))
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from("abcdefgorstu0179"), min_size=1, max_size=25))
 def test_any_word_is_cut_as_the_tokenizer_cuts_it(word):
-    tokenizer = chapter.encode.__globals__.get("tokenizer") or load_minilm()[1]
-    chapter.encode.__globals__["tokenizer"] = tokenizer
-    assert chapter.wordpiece(word, tokenizer.get_vocab()) == tokenizer.tokenize(word)
+    assert chapter.wordpiece(word, VOCABULARY) == TOKENIZER.tokenize(word)
 
 
 def test_a_word_with_an_unknown_letter_is_unknown():

@@ -29,7 +29,7 @@ SOURCES = [
     Source("Vostok 6", "Valentina Tereshkova took off on 16 June 1963. She came down in the Altai."),
     Source("Vostok 1", "Yuri Gagarin took off on 12 April 1961. He came down near the Volga."),
 ]
-QUESTIONS = ["Who took off in 1963?", "Where did Gagarin come down?", "When?"]
+QUESTIONS = ["Who took off on 16 June 1963?", "Where did Gagarin come down?", "When?"]
 
 
 @pytest.fixture(scope="module")

@@ -112,9 +112,11 @@ def test_another_format_is_named(tmp_path):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork and kill a writer")
 def test_a_writer_killed_at_any_moment_leaves_a_usable_index(tmp_path):
     indexes = [knowledge_of(n) for n in (40, 50, 60)]
+    started = time.perf_counter()
     save(indexes[0], tmp_path)
+    round_of_three = 3 * (time.perf_counter() - started)
     sizes = []
-    for moment in np.random.default_rng(0).uniform(0.0, 0.05, size=60):
+    for moment in np.random.default_rng(0).uniform(0.0, max(0.05, 2 * round_of_three), size=60):
         writer = os.fork()
         if writer == 0:  # writes without end until it is killed
             while True:

@@ -1,6 +1,7 @@
 """Choosing the next token (taught in notebooks/06_generation.ipynb).
 
-Here: decoding constrained to token sequences that stand in the passages, so that an answer is always a quotation.
+Here: decoding constrained to token sequences that stand in the passages, so that what is written is always a
+quotation: a run of words, or whole sentences.
 """
 
 from __future__ import annotations
@@ -76,3 +77,44 @@ class PassageConstraint:
         if self.end_id in prefix:
             return [self.end_id]
         return sorted(allowed_next(prefix, self.passages[item], self.end_id, self.pieces, self.empty))
+
+
+def allowed_in_sentences(prefix: Sequence[int], sentences: Sequence[Sequence[int]], end_id: int, most: int) -> set[int]:
+    """Tokens that keep `prefix` a series of whole sentences in their order, and `end_id` after any of them.
+
+    Args:
+        prefix: the token ids decoded so far.
+        sentences: the token ids of each sentence, none empty.
+        most: after so many sentences there is only `end_id`.
+    """
+    allowed: set[int] = set()
+    reached = [(0, 0, 0)]  # ways to read the prefix: tokens read, sentences read, the first that may follow
+    while reached:
+        n, count, first = reached.pop()
+        if n == len(prefix) and count:
+            allowed.add(end_id)
+        if count == most:
+            continue
+        for j in range(first, len(sentences)):
+            rest, ids = list(prefix[n:]), list(sentences[j])
+            if len(rest) >= len(ids) and rest[: len(ids)] == ids:
+                reached.append((n + len(ids), count + 1, j + 1))
+            elif ids[: len(rest)] == rest:
+                allowed.add(ids[len(rest)])
+    return allowed or {end_id}
+
+
+class SentenceConstraint:
+    """A `prefix_allowed_tokens_fn` for `generate`: at most so many whole sentences of the item, in their order."""
+
+    def __init__(self, sentences: Sequence[Sequence[Sequence[int]]], end_id: int, most: int) -> None:
+        self.sentences = sentences
+        self.end_id = end_id
+        self.most = most
+
+    def __call__(self, item: int, decoded: torch.Tensor) -> list[int]:
+        """Tokens allowed for batch item `item` after `decoded` (length,), the start token included."""
+        prefix = decoded.tolist()[1:]
+        if self.end_id in prefix:
+            return [self.end_id]
+        return sorted(allowed_in_sentences(prefix, self.sentences[item], self.end_id, self.most))

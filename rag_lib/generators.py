@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -13,7 +14,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from rag_lib.analysis import Analyzer
 from rag_lib.casing import restore_case
-from rag_lib.decoding import PassageConstraint, continuation_pieces, empty_words
+from rag_lib.decoding import PassageConstraint, SentenceConstraint, continuation_pieces, empty_words
 from rag_lib.models import is_bundled, load_generator
 from rag_lib.prompts import (
     ANSWER,
@@ -31,8 +32,9 @@ from rag_lib.prompts import (
 from rag_lib.splitting import sentence_spans
 
 POSITIONS = 512  # of models that name no limit of their own (T5)
-MOST_TOKENS = {ANSWER: 32, QUOTE: 80, REPLY: 64, REWRITE: 48, SUMMARIZE: 128}
-LITERAL = (ANSWER, QUOTE)  # the jobs whose results are quotations
+MOST_TOKENS = {ANSWER: 32, QUOTE: 80, REPLY: 80, REWRITE: 48, SUMMARIZE: 200}
+MOST_SENTENCES = {QUOTE: 1, REPLY: 1, SUMMARIZE: 3}  # of a model that copies whole sentences for these jobs
+MISSING = (ANSWER, REPLY, REWRITE)  # the jobs at which a bundled model may say that there is nothing to copy
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,8 @@ class Decoding:
     Attributes:
         beams: the number of beams; 1 is greedy.
         max_new_tokens: at most so many; None for what suits the job.
-        constrained: answers and quotations are runs of words that stand in the passages.
+        constrained: a model that was trained to copy (`PromptFormat.copies`) is held to it: answers are runs of words,
+            quotations, replies and summaries are whole sentences of the passages.
         apart: passages are encoded apart (Fusion-in-Decoder), not one after the other; None as the model was trained.
     """
 
@@ -99,10 +102,19 @@ class Item:
 
 
 class TokenizedText(NamedTuple):
-    """The token ids of a source's text and the characters (start, end) of each."""
+    """The token ids of a source's text, the characters (start, end) of each, and the tokens of each sentence."""
 
     ids: list[int]
     offsets: list[tuple[int, int]]
+    sentences: list[range]
+
+
+class Written(NamedTuple):
+    """What was decoded for an item: token ids, their probability, and that there is something to write at all."""
+
+    ids: list[int]
+    probability: float
+    possible: float
 
 
 class Seq2SeqGenerator:
@@ -155,9 +167,8 @@ class Seq2SeqGenerator:
         done: dict[int, Generation] = {}
         for i in range(0, len(order), self.batch_size):
             chunk = order[i : i + self.batch_size]
-            results = self.decode([items[j] for j in chunk], job)
-            for j, (ids, score) in zip(chunk, results, strict=True):
-                done[j] = self.finish(questions[j], sources[j], items[j], ids, score, job)
+            for j, written in zip(chunk, self.decode([items[j] for j in chunk], job), strict=True):
+                done[j] = self.finish(questions[j], sources[j], items[j], written, job)
         return [done[i] for i in range(len(items))]
 
     def lay_out(self, question: str, sources: Sequence[Source], job: str) -> Item:
@@ -180,27 +191,37 @@ class Seq2SeqGenerator:
     def tokens(self, text: str) -> TokenizedText:
         """A text's tokens with their places."""
         encoded = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
-        return TokenizedText(encoded["input_ids"], encoded["offset_mapping"])
+        offsets = encoded["offset_mapping"]
+        starts = [start for start, _ in offsets]
+        sentences = [range(bisect_left(starts, a), bisect_left(starts, b)) for a, b in sentence_spans(text)]
+        return TokenizedText(encoded["input_ids"], offsets, [s for s in sentences if len(s)])
+
+    def constraint(self, items: Sequence[Item], job: str) -> PassageConstraint | SentenceConstraint | None:
+        """What the job's tokens are held to, if to anything."""
+        if not (self.decoding.constrained and self.form.copies and self.pieces and all(item.texts for item in items)):
+            return None
+        end = self.model.config.eos_token_id
+        if job in MOST_SENTENCES:
+            sentences = [[[t.ids[i] for i in s] for t in item.texts for s in t.sentences] for item in items]
+            return SentenceConstraint(sentences, end, MOST_SENTENCES[job])
+        return PassageConstraint([[t.ids for t in item.texts] for item in items], end, self.pieces, self.empty)
 
     @torch.inference_mode()
-    def decode(self, items: Sequence[Item], job: str) -> list[tuple[list[int], float]]:
-        """Token ids written for each item, and their score."""
+    def decode(self, items: Sequence[Item], job: str) -> list[Written]:
+        """What the model writes for each item."""
         rows = [row for item in items for row in item.rows]
         inputs = self.tokenizer.pad({"input_ids": rows}, padding_side="right", return_tensors="pt")
         owners = [i for i, item in enumerate(items) for _ in item.rows]
         ids, mask = (inputs[k].to(self.model.device) for k in ("input_ids", "attention_mask"))
         states, mask = encode_apart(self.model, ids, mask, owners, self.batch_size)
-        constraint = None
-        if self.decoding.constrained and self.pieces and job in LITERAL and all(item.texts for item in items):
-            passages = [[text.ids for text in item.texts] for item in items]
-            constraint = PassageConstraint(passages, self.model.config.eos_token_id, self.pieces, self.empty)
+        constraint = self.constraint(items, job)
         output = self.model.generate(
             encoder_outputs=BaseModelOutput(last_hidden_state=states),
             attention_mask=mask,
             num_beams=self.decoding.beams,
             do_sample=False,
             max_new_tokens=self.decoding.max_new_tokens or MOST_TOKENS[job],
-            no_repeat_ngram_size=0 if job in LITERAL else 4,
+            no_repeat_ngram_size=0 if constraint or job in (ANSWER, QUOTE) else 4,
             prefix_allowed_tokens_fn=constraint,
             return_dict_in_generate=True,
             output_scores=True,
@@ -209,31 +230,40 @@ class Seq2SeqGenerator:
         steps = self.model.compute_transition_scores(
             output.sequences, output.scores, getattr(output, "beam_indices", None), normalize_logits=True
         )
-        scores = steps.masked_fill(steps.isinf() | steps.isnan(), 0.0).sum(1).exp()
-        if constraint is not None and self.no_answer is not None:
-            scores *= self.answered(output.logits[0][:: self.decoding.beams], constraint)
-        return list(zip(output.sequences[:, 1:].tolist(), scores.tolist(), strict=True))
+        probabilities = steps.masked_fill(steps.isinf() | steps.isnan(), 0.0).sum(1).exp()
+        possible = torch.ones_like(probabilities)
+        if constraint is not None and self.no_answer is not None and job in MISSING:
+            possible = self.possible(output.logits[0][:: self.decoding.beams], constraint)
+        ids = output.sequences[:, 1:].tolist()
+        return [Written(*each) for each in zip(ids, probabilities.tolist(), possible.tolist(), strict=True)]
 
-    def answered(self, logits: torch.Tensor, constraint: PassageConstraint) -> torch.Tensor:
-        """The probability (B,) that the passages hold the answer, from the first step's logits (B, vocabulary)."""
+    def possible(self, logits: torch.Tensor, constraint: PassageConstraint) -> torch.Tensor:
+        """The probability (B,) that there is something to copy, from the first step's logits (B, vocabulary)."""
         start = torch.tensor([self.model.config.decoder_start_token_id])
         odds = [
             row[constraint(i, start)].logsumexp(0) - row[self.no_answer] for i, row in enumerate(logits.float().cpu())
         ]
         return torch.stack(odds).sigmoid().to(logits.device)
 
-    def finish(
-        self, question: str, sources: Sequence[Source], item: Item, ids: list[int], score: float, job: str
-    ) -> Generation:
+    def finish(self, question: str, sources: Sequence[Source], item: Item, written: Written, job: str) -> Generation:
         """Tokens as text: a quotation as its passage writes it, other text with the passages' spelling of names."""
         special = set(self.tokenizer.all_special_ids) - {self.tokenizer.unk_token_id}
-        ids = [t for t in ids if t not in special]
-        place = best_supported(occurrences(ids, item), sources, question) if job in LITERAL else None
+        ids = [t for t in written.ids if t not in special]
+        score = written.probability * written.possible
+        if job in MOST_SENTENCES and (sentences := whole_sentences(ids, item)):
+            text = " ".join(sources[p.source].text[p.start : p.end] for p in sentences)
+            return Generation(text, score, sentences[0] if len(sentences) == 1 else None, item.used)
+        copied = job in (ANSWER, QUOTE) or (job == REWRITE and self.form.copies)
+        place = best_supported(occurrences(ids, item), sources, question) if copied else None
         if place is not None:
-            return Generation(sources[place.source].text[place.start : place.end], score, place, item.used)
+            text = sources[place.source].text[place.start : place.end]
+            if job == REWRITE:  # the turn, with the name that it leaves out
+                text = f"{question.strip()} ({text})" if written.possible >= 0.5 else question.strip()
+                return Generation(text, score, None, item.used)
+            return Generation(text, score, place, item.used)
         if getattr(self.tokenizer, "do_lower_case", False):
-            known = [*[(sources[i].text, t) for i, t in zip(item.used, item.texts, strict=True)]]
-            known += [(text, self.tokens(text)) for text in (question, *(s.title for s in sources))]
+            known = [(sources[i].text, t[:2]) for i, t in zip(item.used, item.texts, strict=True)]
+            known += [(text, self.tokens(text)[:2]) for text in (question, *(s.title for s in sources))]
             return Generation(restore_case(ids, known, self.tokenizer), score, None, item.used)
         text = self.tokenizer.decode(ids, skip_special_tokens=True).strip()
         if job == ANSWER and text.lower().rstrip(".") == self.form.no_answer:
@@ -276,11 +306,23 @@ def occurrences(ids: Sequence[int], item: Item) -> list[Place]:
     """All places where a run of tokens stands in the sources read, in their order."""
     n = len(ids)
     return [
-        Place(source, offsets[i][0], offsets[i + n - 1][1])
-        for source, (tokens, offsets) in zip(item.used, item.texts, strict=True)
-        for i in range(len(tokens) - n + 1 if n else 0)
-        if tokens[i : i + n] == list(ids)
+        Place(source, text.offsets[i][0], text.offsets[i + n - 1][1])
+        for source, text in zip(item.used, item.texts, strict=True)
+        for i in range(len(text.ids) - n + 1 if n else 0)
+        if text.ids[i : i + n] == list(ids)
     ]
+
+
+def whole_sentences(ids: Sequence[int], item: Item) -> list[Place]:
+    """The sentences of the sources that a run of tokens consists of, read in their order; a cut one is left out."""
+    places, ids = [], list(ids)
+    for source, text in zip(item.used, item.texts, strict=True):
+        for sentence in text.sentences:
+            tokens = [text.ids[i] for i in sentence]
+            if ids[: len(tokens)] == tokens:
+                places.append(Place(source, text.offsets[sentence[0]][0], text.offsets[sentence[-1]][1]))
+                del ids[: len(tokens)]
+    return places
 
 
 def best_supported(places: Sequence[Place], sources: Sequence[Source], question: str) -> Place | None:

@@ -23,7 +23,7 @@ from rag_lib.generators import Generation, Generator
 from rag_lib.knowledge_base import KnowledgeBase
 from rag_lib.museum import Dialogue, Question, Turn, load_articles, load_dossiers, load_summaries
 from rag_lib.pipeline import RAG
-from rag_lib.prompts import REWRITE, SUMMARIZE, Source, with_history
+from rag_lib.prompts import REWRITE, SUMMARIZE, Source, conversation
 from rag_lib.retrievers import Retriever
 from rag_lib.splitting import Splitting, passage_spans, sentence_spans
 
@@ -116,17 +116,17 @@ def evaluate_rewriting(
     dialogues: Sequence[Dialogue], knowledge: KnowledgeBase, retriever: Retriever, generator: Generator, k: int = 5
 ) -> dict[str, Estimate]:
     """Recall@k of the gold passage for later turns: as said, rewritten by the generator, rewritten by a person."""
-    turns, inputs = [], []
+    turns, earlier = [], []
     for dialogue in dialogues:
         for n, turn in enumerate(dialogue.turns):
             if n and turn.evidence is not None:
                 history = [(t.visitor, t.guide) for t in dialogue.turns[max(0, n - TURNS) : n]]
                 turns.append(turn)
-                inputs.append(with_history(turn.visitor, history))
+                earlier.append([conversation(history)])
     gold = gold_passages(turns, knowledge)
     queries = {
         "as said": [t.visitor for t in turns],
-        "rewritten": [g.text or "?" for g in generator.generate(inputs, [[]] * len(inputs), REWRITE)],
+        "rewritten": [g.text or "?" for g in generator.generate([t.visitor for t in turns], earlier, REWRITE)],
         "by a person": [t.standalone for t in turns],
     }
     return {

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 ANSWER = "question"  # answer from the passages, or say that they do not hold the answer
 QUOTE = "quote"  # repeat the sentence that answers
 REPLY = "reply"  # answer a visitor in a sentence, from the passages
-REWRITE = "rewrite"  # make what a visitor says stand alone: the turn, then the conversation before it
+REWRITE = "rewrite"  # make what a visitor says stand alone; the source is the conversation before it
 SUMMARIZE = "summarize"  # the passages, or what they say about a question
 JOBS = (ANSWER, QUOTE, REPLY, REWRITE, SUMMARIZE)
 
@@ -37,12 +37,15 @@ class PromptFormat:
         source: one passage, with `{title}` and `{text}`.
         no_answer: what the model writes where the passages do not hold the answer.
         apart: whether the model was trained to read passages apart (Fusion-in-Decoder).
+        copies: whether it was trained to copy only: replies and summaries are whole sentences of the passages, and a
+            rewriting is the name from the conversation that the turn leaves out.
     """
 
     jobs: Mapping[str, str]
     source: str
     no_answer: str = ""
     apart: bool = False
+    copies: bool = False
 
     def render(self, job: str, question: str, sources: Sequence[Source]) -> str:
         """The input as text."""
@@ -55,6 +58,7 @@ BUNDLED = PromptFormat(
     source=" title: {title} context: {text}",
     no_answer="[MASK]",
     apart=True,
+    copies=True,
 )
 # Models that follow instructions (FLAN-T5)
 INSTRUCTIONS = PromptFormat(
@@ -64,8 +68,8 @@ INSTRUCTIONS = PromptFormat(
         QUOTE: "Quote the sentence that answers the question.\n\nContext:{sources}\n\nQuestion: {question}\nSentence:",
         REPLY: "Answer the visitor in one sentence, from the context.\n\nContext:{sources}\n\nVisitor: {question}\n"
         "Guide:",
-        REWRITE: "Rewrite the question so that it can be understood without the conversation.\n\nQuestion: {question}"
-        "\n\nRewritten question:",
+        REWRITE: "Rewrite the question so that it can be understood without the conversation.\n{sources}\n\n"
+        "Question: {question}\nRewritten question:",
         SUMMARIZE: "Summarize the text in a few sentences. {question}\n\nText:{sources}\n\nSummary:",
     },
     source="\n{title}: {text}",
@@ -101,10 +105,9 @@ class Prompt:
     tokens: int
 
 
-def with_history(turn: str, history: Sequence[tuple[str, str]]) -> str:
-    """What a visitor says, followed by the earlier turns (visitor, guide), oldest first."""
-    said = "".join(f" visitor: {visitor} guide: {guide}" for visitor, guide in history)
-    return f"{turn.strip()} history:{said}"
+def conversation(history: Sequence[tuple[str, str]]) -> Source:
+    """The earlier turns (visitor, guide) of a conversation, oldest first, as what a rewriting is made from."""
+    return Source("conversation", " ".join(f"visitor: {visitor} guide: {guide}" for visitor, guide in history))
 
 
 def build_prompt(

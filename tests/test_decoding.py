@@ -1,8 +1,10 @@
+from itertools import combinations
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_lib.decoding import PassageConstraint, allowed_next
+from rag_lib.decoding import PassageConstraint, SentenceConstraint, allowed_in_sentences, allowed_next
 
 END = 99
 PIECES = frozenset({7, 8})  # tokens that continue a word
@@ -43,6 +45,27 @@ def test_words_that_answer_nothing_are_no_answer_by_themselves():
     assert allowed_next([1], [[1, 2]], END, empty=frozenset({1})) == {2}
     assert allowed_next([1, 2], [[1, 2, 3]], END, empty=frozenset({1})) == {3, END}
     assert allowed_next([1], [[1]], END, empty=frozenset({1})) == {END}, "there must be a way out"
+
+
+def series(sentences: list[list[int]], most: int) -> set[tuple[int, ...]]:
+    """All series of one to `most` sentences in their order, by brute force."""
+    return {tuple(t for s in chosen for t in s) for n in range(1, most + 1) for chosen in combinations(sentences, n)}
+
+
+@given(st.lists(st.lists(st.integers(1, 3), min_size=1, max_size=3), max_size=4), st.integers(1, 3))
+def test_just_series_of_whole_sentences_can_be_decoded(sentences, most):
+    found, open_prefixes = set(), [()]
+    while open_prefixes:
+        prefix = open_prefixes.pop()
+        for token in allowed_in_sentences(prefix, sentences, END, most):
+            if token == END:
+                found.add(prefix)
+            else:
+                open_prefixes.append((*prefix, token))
+    assert found == (series(sentences, most) or {()})
+    constraint = SentenceConstraint([[[9]], sentences], END, most)
+    assert set(constraint(1, torch.tensor([50]))) == allowed_in_sentences((), sentences, END, most)
+    assert constraint(0, torch.tensor([50, 9, END])) == [END]
 
 
 def test_items_of_a_batch_are_bound_to_their_own_passages():

@@ -11,7 +11,7 @@ from transformers import (
 
 from rag_lib.adapters import adapter_weights, add_adapter
 from rag_lib.decoding import allowed_next
-from rag_lib.generators import Decoding, Seq2SeqGenerator, encode_apart
+from rag_lib.generators import Decoding, Seq2SeqGenerator, Written, encode_apart
 from rag_lib.models import (
     BASE,
     GENERATOR,
@@ -22,7 +22,21 @@ from rag_lib.models import (
     save_adapter,
     save_perigee,
 )
-from rag_lib.prompts import ANSWER, BUNDLED, INSTRUCTIONS, JOBS, PLAIN, PREFIXES, Source
+from rag_lib.prompts import (
+    ANSWER,
+    BUNDLED,
+    INSTRUCTIONS,
+    JOBS,
+    PLAIN,
+    PREFIXES,
+    QUOTE,
+    REPLY,
+    REWRITE,
+    SUMMARIZE,
+    Source,
+    conversation,
+)
+from rag_lib.splitting import sentence_spans
 from rag_lib.warm_start import bart_from_bert
 
 SOURCES = [
@@ -271,7 +285,32 @@ def test_an_instructed_model_that_says_unanswerable_has_no_answer(bundled):
     generator = Seq2SeqGenerator(bundled.model, byte_level_tokenizer(), form=INSTRUCTIONS)
     item = generator.lay_out("Who?", SOURCES, ANSWER)
     said = generator.tokenizer(" Unanswerable.", add_special_tokens=False)["input_ids"]
-    assert generator.finish("Who?", SOURCES, item, said, 0.5, ANSWER).text == ""
+    assert generator.finish("Who?", SOURCES, item, Written(said, 0.5, 1.0), ANSWER).text == ""
+
+
+@pytest.mark.parametrize(("job", "most"), [(QUOTE, 1), (REPLY, 1), (SUMMARIZE, 3)])
+@pytest.mark.parametrize("beams", [1, 2])
+def test_quotations_replies_and_summaries_are_whole_sentences(bundled, job, most, beams):
+    generator = Seq2SeqGenerator(bundled.model, bundled.tokenizer, Decoding(beams=beams))
+    sentences = [s.text[a:b] for s in SOURCES for a, b in sentence_spans(s.text)]
+    for written in generator.generate(QUESTIONS[:2], [SOURCES] * 2, job):
+        chosen = [s for s in sentences if s in written.text]
+        assert written.text == " ".join(chosen) and 1 <= len(chosen) <= most
+        if written.place:
+            assert SOURCES[written.place.source].text[written.place.start : written.place.end] == written.text
+
+
+def test_a_turn_is_given_the_name_that_it_leaves_out(bundled):
+    history = conversation([("Who flew on Vostok 6?", "Valentina Tereshkova did.")])
+    turn = " Where did she come down? "
+    item = bundled.lay_out(turn, [history], REWRITE)
+    name = bundled.tokenizer("valentina tereshkova", add_special_tokens=False)["input_ids"]
+    sure, unsure = (bundled.finish(turn, [history], item, Written(name, 0.9, p), REWRITE) for p in (0.6, 0.4))
+    assert sure.text == "Where did she come down? (Valentina Tereshkova)" and sure.score == pytest.approx(0.54)
+    assert unsure.text == "Where did she come down?"
+    (rewritten,) = bundled.generate([turn], [[history]], REWRITE)
+    said = rewritten.text.removeprefix("Where did she come down?").strip(" ()")
+    assert rewritten.text.startswith(turn.strip()) and said in history.text
 
 
 def test_a_model_that_is_not_there_is_one_clear_line():

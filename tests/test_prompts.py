@@ -10,12 +10,13 @@ from rag_lib.prompts import (
     JOBS,
     PLAIN,
     PREFIXES,
+    REWRITE,
     SUMMARIZE,
     QuestionTooLong,
     Source,
     build_prompt,
+    conversation,
     format_for,
-    with_history,
 )
 
 
@@ -77,8 +78,9 @@ def test_models_get_the_format_they_were_trained_with():
     assert PLAIN.render(SUMMARIZE, "", [Source("T", text)]).strip() == text
 
 
-def test_a_turn_comes_before_its_history():
-    assert (
-        with_history(" Where was he born? ", [("Who flew?", "Gagarin.")])
-        == "Where was he born? history: visitor: Who flew? guide: Gagarin."
-    )
+def test_a_turn_is_rewritten_from_the_conversation_before_it():
+    source = conversation([("Who flew first?", "Gagarin."), ("When?", "In 1961.")])
+    assert source.text == "visitor: Who flew first? guide: Gagarin. visitor: When? guide: In 1961."
+    for form in (BUNDLED, INSTRUCTIONS):
+        text = form.render(REWRITE, " Where was he born? ", [source])
+        assert source.text in text and text.count("Where was he born?") == 1

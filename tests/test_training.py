@@ -23,9 +23,9 @@ from rag_lib.training.examples import (
     FollowUps,
     Phase,
     Reading,
-    Replying,
     Triple,
     cut_around,
+    follow_up,
     load_triples,
     search_contexts,
     summary_example,
@@ -142,7 +142,7 @@ def test_features_ask_for_the_answer_where_it_stands(tokenizer, apart):
         assert tokenizer.decode(f.rows[row][first : last + 1]) == answer
         assert f.labels[-1] == tokenizer.sep_token_id and answer in tokenizer.decode(f.labels)
         assert all(label in options for label, options in zip(f.labels, f.allowed, strict=True))
-        assert (tokenizer.mask_token_id in f.allowed[0]) == (e.job == ANSWER)
+        assert (tokenizer.mask_token_id in f.allowed[0]) == (e.job in (ANSWER, REPLY))
 
 
 def test_what_is_read_is_what_the_generator_reads_in_use(tokenizer):
@@ -164,30 +164,56 @@ def test_an_answer_inside_a_word_is_left_out(tokenizer):
 def test_a_follow_up_has_lost_a_name_that_was_said_before():
     rng, task = random.Random(1), FollowUps(triples())
     made = [e for i in range(60) if (e := task.example(i % len(task), SETTINGS.phases[0], rng))]
-    changed = [e for e in made if not e.question.startswith(e.target)]
-    assert len(changed) >= 10
+    changed = [e for e in made if e.target]
+    assert len(changed) >= 10 and all(e.job == REWRITE and e.literal for e in made)
     for e in changed:
-        turn, history = e.question.split(" history:")
-        assert e.job == REWRITE and e.target.startswith("What was the ship of ")
-        name = e.target.removeprefix("What was the ship of ").rstrip("?")
-        assert name not in turn and name in history
+        (source,) = e.sources
+        assert e.question.startswith("What was the ship of ") and e.target not in e.question
+        assert source.text[e.place.start : e.place.end] == e.target
+    assert all(e.place is None for e in made if not e.target)
 
 
-def test_a_reply_rests_on_its_sentence():
-    triple = Triple(
-        "Where did the ship land?", "F", CONTEXTS[0], "He landed near the Volga.", CONTEXTS[0].index("He landed")
-    )
-    task = Replying([(triple, "Near the Volga, I think.")], search_contexts(triples()))
-    example = task.example(0, Phase(1, (3, 9), sources=(2, 3), missing=1.0, quotes=1.0), random.Random(0))
-    assert (example.job, example.target, example.literal) == (REPLY, "Near the Volga, I think.", False)
-    assert triple.answer in example.sources[example.place.source].text and len(example.sources) > 1
+HISTORY = [("Which craft was first?", "Sputnik 1, in 1957."), ("And the first with a crew?", "Vostok 1, with Gagarin.")]
 
 
-def test_a_summary_reads_the_text_in_passages(tokenizer):
-    example = summary_example("Flights", " ".join(CONTEXTS * 4), "Three flew.")
-    assert example.job == SUMMARIZE and len(example.sources) > 1
+@pytest.mark.parametrize(
+    ("turn", "standalone", "left_out"),
+    [
+        ("How heavy was it?", "How heavy was Vostok 1?", "Vostok 1"),
+        ("How heavy was the first one, 1957's?", "How heavy was the first one, Sputnik 1?", "Sputnik 1"),
+        ("Who built Vostok 1?", "Who built Vostok 1?", ""),
+    ],
+)
+def test_a_turn_of_a_conversation_lacks_the_words_that_its_standalone_form_adds(turn, standalone, left_out):
+    example = follow_up(turn, standalone, HISTORY)
+    assert (example.job, example.target, example.literal) == (REWRITE, left_out, True)
+    if left_out:
+        assert example.sources[0].text[example.place.start : example.place.end] == left_out
+
+
+def test_a_turn_that_lacks_what_nobody_said_is_left_out():
+    assert follow_up("How heavy was it?", "How heavy was Explorer?", HISTORY) is None
+
+
+def test_a_reply_is_a_whole_sentence(tokenizer):
+    sentence = "He landed near the Volga."
+    triple = Triple("Where did the ship land?", "F", CONTEXTS[0], sentence, CONTEXTS[0].index(sentence))
+    task = Reading([triple], search_contexts(triples()), REPLY)
+    example = task.example(0, Phase(1, (3, 9), sources=(2, 3), quotes=0.0), random.Random(0))
+    assert (example.job, example.target, example.literal) == (REPLY, sentence, True) and len(example.sources) > 1
     features = Featurizer(tokenizer, SETTINGS)(example, True)
-    assert features.span is None and features.allowed == [] and len(features.rows) == len(example.sources)
+    starts = {tokenizer(s.text[:12], add_special_tokens=False)["input_ids"][0] for s in example.sources}
+    assert starts < set(features.allowed[0]) and tokenizer.mask_token_id in features.allowed[0]
+    assert all(len(options) == 1 for options in features.allowed[2:-1]), "within a sentence there is no choice"
+
+
+def test_a_summary_is_made_of_the_sentences_nearest_to_the_reference(tokenizer):
+    example = summary_example("Flights", " ".join(CONTEXTS), "Near the Volga the man landed.")
+    assert example.job == SUMMARIZE and example.target == "He landed near the Volga."
+    long = summary_example("Flights", " ".join(CONTEXTS * 4), "Near the Volga the man landed.")
+    features = Featurizer(tokenizer, SETTINGS)(long, True)
+    assert features.span is None and len(features.rows) == len(long.sources) > 1
+    assert all(label in options for label, options in zip(features.labels, features.allowed, strict=True))
 
 
 @pytest.mark.parametrize("apart", [True, False])
@@ -197,7 +223,7 @@ def test_the_losses_are_those_computed_one_by_one(tokenizer, apart):
     featurizer = Featurizer(tokenizer, SETTINGS)
     examples = [
         *drawn(Phase(1, (3, 30), sources=(1, 3), quotes=0.3), 4),
-        Example(REWRITE, "Who? history:", (), "Who flew?"),
+        Example(REWRITE, "Who?", (), "Who flew?"),
     ]
     examples.append(Example(ANSWER, "Who?", (Source("F", CONTEXTS[0]),), "", literal=True))
     features = [featurizer(e, apart) for e in examples]
@@ -328,7 +354,7 @@ def test_the_best_weights_are_kept_and_it_stops_when_nothing_gets_better(tokeniz
 
 
 def test_tasks_are_mixed_in_their_shares(tokenizer):
-    papers = Fixed([Example(REWRITE, f"Turn {i}? history:", (), "Who flew?") for i in range(9)])
+    papers = Fixed([Example(REWRITE, f"Turn {i}?", (), "Who flew?") for i in range(9)])
     phase = Phase(64, (3, 9), quotes=0.0, mixture=(("read", 0.75), ("rewrite", 0.25)))
     settings = replace(SETTINGS, phases=(phase,), pool_batches=16)
     pool = islice(batches(Featurizer(tokenizer, settings), {"read": reading(), "rewrite": papers}, settings, 0), 16)

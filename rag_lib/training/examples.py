@@ -8,13 +8,14 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from rag_lib.analysis import Analyzer
 from rag_lib.bm25 import BM25
-from rag_lib.generators import Place
-from rag_lib.prompts import ANSWER, QUOTE, REPLY, REWRITE, SUMMARIZE, Source, with_history
+from rag_lib.evaluation import rouge_l
+from rag_lib.generators import MOST_SENTENCES, Place
+from rag_lib.prompts import ANSWER, QUOTE, REPLY, REWRITE, SUMMARIZE, Source, conversation
 from rag_lib.splitting import Splitting, passage_spans, sentence_spans
 
 
@@ -151,22 +152,6 @@ class Reading:
         return Example(job, t.question, sources, t.context[c:d], literal=True, place=place)
 
 
-class Replying:
-    """What a guide said to a visitor, from sources; the triple's answer is the sentence that the reply rests on."""
-
-    def __init__(self, replies: Sequence[tuple[Triple, str]], search: Search) -> None:
-        self.replies = replies
-        self.reading = Reading([triple for triple, _ in replies], search)
-
-    def __len__(self) -> int:
-        return len(self.replies)
-
-    def example(self, i: int, phase: Phase, rng: random.Random) -> Example | None:
-        """See `Task.example`."""
-        example = self.reading.example(i, replace(phase, missing=0.0, quotes=0.0), rng)
-        return replace(example, job=REPLY, target=self.replies[i][1], literal=False)
-
-
 PRONOUNS = ("it", "he", "she", "they", "that", "this")
 OWN = {"it": "its", "he": "his", "she": "her", "they": "their"}
 NAME = re.compile(r"(?:[Tt]he )?[A-Z][\w’-]*(?: (?:(?:of|the|de|and) )?[A-Z0-9][\w’-]*)*('s)?")
@@ -192,20 +177,44 @@ class FollowUps:
         history = [(t.question, self.reply(t, rng)) for t in before]
         said = " ".join(f"{q} {a}" for q, a in history)
         names = [m for m in NAME.finditer(last.question) if m.start() > 0 and m.group().removesuffix("'s") in said]
-        turn = last.question
-        if names:
-            name, pronoun = rng.choice(names), rng.choice(PRONOUNS)
-            new = OWN.get(pronoun, pronoun + "'s") if name.group(1) else pronoun
-            turn = turn[: name.start()] + new + turn[name.end() :]
-        elif rng.random() < 0.8:  # some turns stand alone as they are
-            return None
-        return Example(REWRITE, with_history(turn, history), (), last.question)
+        source = conversation(history)
+        if not names:  # some turns stand alone as they are
+            return Example(REWRITE, last.question, (source,), "", literal=True) if rng.random() < 0.2 else None
+        name, pronoun = rng.choice(names), rng.choice(PRONOUNS)
+        new = OWN.get(pronoun, pronoun + "'s") if name.group(1) else pronoun
+        turn = last.question[: name.start()] + new + last.question[name.end() :]
+        left_out = name.group().removesuffix("'s")
+        start = source.text.rindex(left_out)
+        return Example(REWRITE, turn, (source,), left_out, True, Place(0, start, start + len(left_out)))
 
     @staticmethod
     def reply(triple: Triple, rng: random.Random) -> str:
         """What a guide might say: the sentence that holds the answer, or the answer."""
         a, b = cut_around(triple.context, triple.start, triple.start + len(triple.answer), 0, rng)
         return triple.context[a:b] if rng.random() < 0.6 and b - a < 200 else triple.answer
+
+
+def follow_up(turn: str, standalone: str, history: Sequence[tuple[str, str]], most_words: int = 6) -> Example | None:
+    """A turn of a real conversation: the words of the conversation that its stand-alone form has and the turn lacks.
+
+    None where the stand-alone form says more than the turn, but nothing of it in the words of the conversation.
+    """
+    analyze, source = Analyzer(), conversation(history)
+    missing = set(analyze(standalone)) - set(analyze(turn))
+    words = [m.span() for m in re.finditer(r"\w[\w'’.–-]*\w|\w", source.text)]
+    spans = [(a, b) for i, (a, _) in enumerate(words) for _, b in words[i : i + most_words]]
+
+    def gain(span: tuple[int, int]) -> float:
+        """Terms that were missing, less those that nobody asked for; of equals the shorter, then the later."""
+        terms = set(analyze(source.text[slice(*span)]))
+        return len(terms & missing) - 0.3 * len(terms - missing) - 1e-3 * (span[1] - span[0]) + 1e-6 * span[0]
+
+    if not missing:
+        return Example(REWRITE, turn, (source,), "", literal=True)
+    start, end = max(spans, key=gain)
+    if gain((start, end)) <= 0:
+        return None
+    return Example(REWRITE, turn, (source,), source.text[start:end], True, Place(0, start, end))
 
 
 class Fixed:
@@ -223,6 +232,19 @@ class Fixed:
 
 
 def summary_example(title: str, text: str, summary: str, question: str = "") -> Example:
-    """A text to be summarised, cut into passages."""
+    """A text to be summarised, cut into passages; the target is those of its sentences that come nearest to a summary.
+
+    They are chosen one by one, each for the highest ROUGE-L, as Nallapati et al. (2017, "SummaRuNNer") do.
+    """
     sources = tuple(Source(title, text[a:b]) for a, b in passage_spans(text, Splitting()))
-    return Example(SUMMARIZE, question, sources, summary)
+    sentences = [s.text[a:b] for s in sources for a, b in sentence_spans(s.text)]
+    chosen: list[int] = []
+    best = 0.0
+    while len(chosen) < MOST_SENTENCES[SUMMARIZE]:
+        longer = [sorted([*chosen, i]) for i in range(len(sentences)) if i not in chosen]
+        scored = [(rouge_l(" ".join(sentences[i] for i in each), summary), each) for each in longer]
+        score, extended = max(scored, default=(0.0, []))
+        if score <= best:
+            break
+        best, chosen = score, extended
+    return Example(SUMMARIZE, question, sources, " ".join(sentences[i] for i in chosen), literal=True)

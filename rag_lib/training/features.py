@@ -10,8 +10,10 @@ from itertools import accumulate
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from rag_lib.decoding import allowed_next, continuation_pieces
-from rag_lib.prompts import ANSWER, BUNDLED, SUMMARIZE
+from rag_lib.decoding import allowed_in_sentences, allowed_next, continuation_pieces
+from rag_lib.generators import MISSING, MOST_SENTENCES
+from rag_lib.prompts import BUNDLED, SUMMARIZE
+from rag_lib.splitting import sentence_spans
 from rag_lib.training.examples import Example, Phase, Task
 
 IGNORED = -100  # the label that cross-entropy leaves out
@@ -104,15 +106,22 @@ class Featurizer:
             span = (row, first, first + len(answer) - 1)
             if not answer or rows[row][first : span[2] + 1] != answer:
                 return None
-        allowed = self.allowed(labels, [rows[r][a : b + 1] for r, a, b in places], example) if example.literal else []
+        allowed = self.allowed(labels, example) if example.literal else []
         return None if allowed is None else Features(rows, labels, allowed, places, span)
 
-    def allowed(self, labels: list[int], passages: list[list[int]], example: Example) -> list[list[int]] | None:
+    def allowed(self, labels: list[int], example: Example) -> list[list[int]] | None:
         """For each label the tokens that constrained decoding allows; None where the label is not among them."""
         tok, allowed = self.tokenizer, []
+        if example.job in MOST_SENTENCES:
+            units = [self.ids(s.text[a:b]) for s in example.sources for a, b in sentence_spans(s.text)]
+        else:
+            units = [self.ids(s.text) for s in example.sources]
         for n, label in enumerate(labels):
-            options = allowed_next(labels[:n], passages, tok.sep_token_id, self.pieces)
-            if n == 0 and example.job == ANSWER:
+            if example.job in MOST_SENTENCES:
+                options = allowed_in_sentences(labels[:n], units, tok.sep_token_id, MOST_SENTENCES[example.job])
+            else:
+                options = allowed_next(labels[:n], units, tok.sep_token_id, self.pieces)
+            if n == 0 and example.job in MISSING:
                 options.add(tok.mask_token_id)
             if label not in options:
                 if n < self.settings.max_target - 1:

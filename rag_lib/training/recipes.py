@@ -30,7 +30,7 @@ from rag_lib.museum import (
     load_splits,
     load_summaries,
 )
-from rag_lib.prompts import ANSWER, REWRITE, Source, with_history
+from rag_lib.prompts import ANSWER, REPLY, Source
 from rag_lib.public_data import QED, SCITLDR, SQUAD, load_public
 from rag_lib.retrievers import make_retriever
 from rag_lib.store import open_folder
@@ -41,9 +41,9 @@ from rag_lib.training.examples import (
     FollowUps,
     Phase,
     Reading,
-    Replying,
     Task,
     Triple,
+    follow_up,
     load_triples,
     search_contexts,
     summary_example,
@@ -66,13 +66,13 @@ READ = Settings(
 JOBS = Settings(
     phases=(
         Phase(
-            10_240,
+            16_384,
             words=(40, 110),
             sources=(1, 4),
             apart=0.8,
             missing=0.2,
             quotes=0.08,
-            mixture=(("read", 0.82), ("rewrite", 0.1), ("summarize", 0.08)),
+            mixture=(("read", 0.74), ("rewrite", 0.16), ("summarize", 0.1)),
         ),
     ),
     batch_size=16,
@@ -91,11 +91,13 @@ MUSEUM = Settings(
             missing=0.1,
             quotes=0.05,
             mixture=(
-                ("ask", 0.6),
+                ("ask", 0.56),
                 ("unanswerable", 0.06),
-                ("read", 0.1),
-                ("reply", 0.1),
+                ("read", 0.08),
+                ("reply", 0.08),
+                ("no reply", 0.02),
                 ("follow up", 0.08),
+                ("made-up follow up", 0.06),
                 ("summarize", 0.06),
             ),
         ),
@@ -149,17 +151,18 @@ def museum_tasks() -> dict[str, Task]:
         else:
             nowhere.append(Example(ANSWER, q.question, tuple(search(q.question)[:5]), "", literal=True))
 
-    replies, rewritten = [], []
+    replies, no_replies, rewritten = [], [], []
     for dialogue in load_dialogues("train"):
         history: list[tuple[str, str]] = []
         for turn in dialogue.turns:
-            if history:
-                rewritten.append(Example(REWRITE, with_history(turn.visitor, history[-3:]), (), turn.standalone))
-            if turn.evidence is not None:
-                article = articles[turn.evidence.article]
-                start = article.text.index(turn.evidence.sentence)
-                triple = Triple(turn.standalone, article.title, article.text, turn.evidence.sentence, start)
-                replies.append((triple, turn.guide))
+            if history and (example := follow_up(turn.visitor, turn.standalone, history[-3:])):
+                rewritten.append(example)
+            if turn.evidence is None:
+                no_replies.append(Example(REPLY, turn.standalone, tuple(search(turn.standalone)[:5]), "", literal=True))
+            else:
+                article, sentence = articles[turn.evidence.article], turn.evidence.sentence
+                start = article.text.index(sentence)
+                replies.append(Triple(turn.standalone, article.title, article.text, sentence, start))
             history.append((turn.visitor, turn.guide))
 
     dossiers = {d.id: d for d in load_dossiers()}
@@ -174,8 +177,10 @@ def museum_tasks() -> dict[str, Task]:
     return {
         "ask": Reading(triples, search),
         "unanswerable": Fixed(nowhere),
-        "reply": Replying(replies, search),
+        "reply": Reading(replies, search, REPLY),
+        "no reply": Fixed(no_replies),
         "follow up": Fixed(rewritten),
+        "made-up follow up": FollowUps(triples),
         "summarize": Fixed(summaries),
     }
 

@@ -1,0 +1,161 @@
+"""Questions with the passages that answer them, and passages that mislead (taught in notebooks/08_finetune_retriever.ipynb)."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from rag_lib.analysis import Analyzer
+from rag_lib.bm25 import BM25
+from rag_lib.evaluation import normalize_answer
+from rag_lib.knowledge_base import indexed_text
+from rag_lib.prompts import Source
+
+MARGIN = 0.95  # of the right passage's score; Moreira et al. (2024), "NV-Retriever"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A question and the passage that answers it.
+
+    Attributes:
+        answers: all acceptable answers, where they are known; a passage that holds one of them is no negative.
+        negatives: passages that look right and are not, the hardest first.
+    """
+
+    question: str
+    passage: Source
+    answers: tuple[str, ...] = ()
+    negatives: tuple[Source, ...] = ()
+
+
+def passage_text(passage: Source) -> str:
+    """What a sentence encoder reads of a passage: the same as in an index."""
+    return indexed_text(passage) if passage.title else passage.text
+
+
+def pair_from_row(row: object) -> Pair:
+    """A pair from {"question", "passage"} or {"question", "title", "text"}, with or without "answers".
+
+    Raises:
+        ValueError: the row is no such thing; the message says why.
+    """
+    if not isinstance(row, dict):
+        raise ValueError("not a JSON object")
+    question, title, answers = row.get("question"), row.get("title", ""), row.get("answers", [])
+    text = row.get("passage", row.get("text"))
+    for name, value in (("question", question), ("passage (or text)", text)):
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f"{name} is missing, empty or not a text")
+    if not isinstance(title, str):
+        raise ValueError("title is not a text")
+    if not isinstance(answers, list) or not all(isinstance(a, str) for a in answers):
+        raise ValueError("answers is not a list of texts")
+    return Pair(" ".join(question.split()), Source(title.strip(), text.strip()), tuple(answers))
+
+
+def read_pairs(folder: Path) -> tuple[list[Pair], list[str]]:
+    """The pairs of all .jsonl files of a folder (or of one file), and what is wrong with the rows left out.
+
+    Raises:
+        ValueError: there is no such file, or not two different passages in all of them.
+    """
+    files = [folder] if folder.is_file() else sorted(folder.glob("*.jsonl"))
+    if not files:
+        raise ValueError(f"there is no .jsonl file in {folder}")
+    pairs: list[Pair] = []
+    broken: list[str] = []
+    for path in files:
+        for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+            if line.strip():
+                try:
+                    pairs.append(pair_from_row(json.loads(line)))
+                except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
+                    broken.append(f"{path.name}, line {number}: {error}")
+    if len({p.passage for p in pairs}) < 2:
+        raise ValueError(
+            f"{folder} holds {len(pairs)} usable pairs; training takes at least two, with different passages"
+            + (f" (left out: {broken[0]})" if broken else "")
+        )
+    return pairs, broken
+
+
+def holds_answer(passage: Source, answers: Sequence[str]) -> bool:
+    """Whether one of the answers stands in the passage, as whole words, whatever their case and punctuation."""
+    text = f" {normalize_answer(passage.text)} "
+    return any(f" {a} " in text for a in map(normalize_answer, answers) if a)
+
+
+def is_right(pair: Pair, passage: Source) -> bool:
+    """Whether a passage must not serve as a negative for a pair's question."""
+    return passage == pair.passage or holds_answer(passage, pair.answers)
+
+
+def with_negatives(
+    pairs: Sequence[Pair],
+    passages: Sequence[Source],
+    scores: np.ndarray,
+    count: int = 8,
+    margin: float | None = None,
+) -> list[Pair]:
+    """The pairs with their hardest negatives: the passages of the highest scores that are not right.
+
+    Args:
+        scores: (len(pairs), len(passages)) of any retriever.
+        margin: leave out passages above this share of the right passage's score: a model that has learnt something
+            ranks an unjudged right passage about there. None where the scores are no such judge, as BM25's are not.
+
+    Raises:
+        ValueError: with a margin, a pair's passage is not among the passages.
+    """
+    place = {passage: i for i, passage in enumerate(passages)}
+    if margin is not None and any(p.passage not in place for p in pairs):
+        raise ValueError("a margin needs every pair's own passage among the passages")
+    mined = []
+    for pair, row in zip(pairs, scores, strict=True):
+        limit = np.inf if margin is None else margin * row[place[pair.passage]]
+        negatives: list[Source] = []
+        for i in np.argsort(-row, kind="stable"):
+            if row[i] <= limit and not is_right(pair, passages[i]):
+                negatives.append(passages[i])
+            if len(negatives) == count:
+                break
+        mined.append(replace(pair, negatives=tuple(negatives)))
+    return mined
+
+
+def bm25_scores(pairs: Sequence[Pair], passages: Sequence[Source]) -> np.ndarray:
+    """BM25's scores (len(pairs), len(passages)) of all passages for every question."""
+    index = BM25(range(len(passages)), map(passage_text, passages), Analyzer())
+    return np.stack([index.scores(p.question) for p in pairs])
+
+
+def epoch_batches(pairs: Sequence[Pair], size: int, rng: random.Random) -> list[list[int]]:
+    """A shuffled epoch as full batches of the pairs' positions, in none of which a passage occurs twice.
+
+    A passage that occurs twice would be one question's right passage and, in another column, its wrong one. What is
+    left over for less than a batch waits for the next epoch; a smaller batch would be an easier task.
+    """
+    order = list(range(len(pairs)))
+    rng.shuffle(order)
+    waiting = deque(order)
+    done = []
+    while True:
+        batch: dict[Source, int] = {}
+        held = []  # they start the next batch
+        while waiting and len(batch) < size:
+            i = waiting.popleft()
+            if pairs[i].passage in batch:
+                held.append(i)
+            else:
+                batch[pairs[i].passage] = i
+        if len(batch) < size:
+            return done
+        waiting.extendleft(reversed(held))
+        done.append(list(batch.values()))

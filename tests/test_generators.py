@@ -115,18 +115,35 @@ def test_read_together_is_plain_generation(bundled):
 
 def test_rows_encoded_apart_are_encoded_as_if_alone(bundled):
     encoder = bundled.model.get_encoder()
-    lengths, items = [7, 3, 12, 5, 9], [0, 0, 1, 2, 2]
+    lengths, items = [7, 3, 12, 5, 9, 7, 3], [0, 0, 1, 2, 2, 3, 3]
     torch.manual_seed(0)
-    rows = [torch.randint(1000, 2000, (n,)) for n in lengths]
+    rows = [torch.randint(1000, 2000, (n,)) for n in lengths[:5]]
+    rows += rows[:2]  # items 0 and 3 share their rows
     ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
     mask = torch.nn.utils.rnn.pad_sequence([torch.ones_like(r) for r in rows], batch_first=True)
     with torch.inference_mode():
         states, kept = encode_apart(bundled.model, ids, mask, items, batch_size=2)
         alone = [encoder(row[None]).last_hidden_state[0] for row in rows]
-    assert kept.sum(1).tolist() == [10, 12, 14]
-    for item in range(3):
+    assert kept.sum(1).tolist() == [10, 12, 14, 10]
+    for item in range(4):
         expected = torch.cat([a for a, i in zip(alone, items, strict=True) if i == item])
         torch.testing.assert_close(states[item, : len(expected)], expected, atol=1e-4, rtol=1e-4)
+
+
+def test_rows_that_several_items_share_are_encoded_once(bundled, monkeypatch):
+    encoder, encoded = bundled.model.get_encoder(), []
+    hook = encoder.register_forward_pre_hook(lambda _, a, k: encoded.append(len(k["input_ids"])), with_kwargs=True)
+    bundled.generate(QUESTIONS[:1] * 3, [SOURCES, SOURCES[:1], SOURCES[1:]])
+    hook.remove()
+    assert sum(encoded) == 2
+
+
+def test_in_half_the_bits_answers_stay(bundled):
+    half = Seq2SeqGenerator(bundled.model, bundled.tokenizer, Decoding(half=True))
+    exact, rough = (g.generate(QUESTIONS[:2], [SOURCES] * 2) for g in (bundled, half))
+    assert [a.text for a in rough] == [a.text for a in exact]
+    assert [a.score for a in rough] == pytest.approx([a.score for a in exact], abs=0.05)
+    assert rough[0].score != exact[0].score, "it was computed in another way"
 
 
 def test_passages_beyond_one_input_are_read_apart(bundled):

@@ -69,10 +69,19 @@ def parser() -> argparse.ArgumentParser:
 
     train = commands.add_parser("train", help="train a model")
     models = train.add_subparsers(dest="what", required=True)
-    generator = models.add_parser("generator", help="the bundled generator, stage by stage")
-    generator.add_argument("--stage", choices=("read", "jobs", "museum"), default="read", help="default: read")
+    generator = models.add_parser(
+        "generator", help="on your own questions and texts (--data), or the bundled generator stage by stage (--stage)"
+    )
+    what = generator.add_mutually_exclusive_group(required=True)
+    what.add_argument("--data", type=Path, metavar="FOLDER", help=".jsonl files of question, context and answers")
+    what.add_argument("--stage", choices=("read", "jobs", "museum"))
     generator.add_argument(
-        "--start", type=Path, metavar="FOLDER", help="weights to start from (default: the bundled ones)"
+        "--start",
+        "--weights",  # torchrun takes --start for an option of its own
+        type=Path,
+        dest="start",
+        metavar="FOLDER",
+        help="weights to start from (default: the bundled ones); under torchrun write --weights",
     )
     generator.add_argument(
         "--output", type=Path, required=True, metavar="FOLDER", help="checkpoints, log and weights; resumes"
@@ -81,7 +90,41 @@ def parser() -> argparse.ArgumentParser:
         "--examples", type=float, default=1.0, metavar="X", help="X times the recipe's examples (default: 1)"
     )
     generator.add_argument("--device", default="cpu", help="cpu or cuda")
+    own = generator.add_argument_group("with --data")
+    own.add_argument("--rank", type=int, metavar="R", help="of the difference that is trained; 0 trains all layers")
+    own.add_argument("--rate", type=float, metavar="X", help="the highest learning rate")
+    own.add_argument("--batch-size", type=int, metavar="B", help="examples in a batch, over all processes")
     generator.set_defaults(run=run_train_generator)
+
+    retriever = models.add_parser("retriever", help="an encoder, on pairs of questions and passages")
+    retriever.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="your own pairs, JSON lines (default: the museum's recipe)"
+    )
+    retriever.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="log and model; resumes")
+    retriever.add_argument("--model", choices=("encoder", "dpr"), default="encoder", help="default: encoder")
+    retriever.add_argument("--encoder", metavar="NAME", help="the encoder to start from (default: the bundled one)")
+    for name, kind, text in (
+        ("epochs", int, "times that every pair is seen"),
+        ("batch-size", int, "passages in a batch"),
+        ("rate", float, "learning rate"),
+        ("warmup", float, "share of the steps over which the rate rises"),
+        ("scale", float, "what scores are multiplied with, 1 / temperature"),
+        ("late", float, "share of the loss on late interaction"),
+        ("negatives", int, "hard negatives a passage"),
+        ("rank", int, "of the difference that is trained; 0 trains all layers"),
+        ("max-tokens", int, "tokens that are read of a text"),
+        ("seed", int, "of the batches"),
+    ):
+        retriever.add_argument(f"--{name}", type=kind, metavar=kind.__name__.upper(), help=text)
+    retriever.add_argument(
+        "--measure",
+        nargs="+",
+        choices=("validation", "test", "squad"),
+        default=[],
+        help="the museum's encoder, on these",
+    )
+    retriever.add_argument("--device", default="cpu", help="cpu or cuda")
+    retriever.set_defaults(run=run_train_retriever)
     return top
 
 
@@ -90,7 +133,7 @@ def run_ask(options: argparse.Namespace) -> None:
     question = check_query(options.question)
     started = time.perf_counter()
     from rag_lib.encoders import SentenceEncoder
-    from rag_lib.generators import Seq2SeqGenerator
+    from rag_lib.generators import Decoding, Seq2SeqGenerator
     from rag_lib.pipeline import RAG
     from rag_lib.store import load, open_folder
 
@@ -103,7 +146,7 @@ def run_ask(options: argparse.Namespace) -> None:
     rag = RAG(
         knowledge,
         make_retriever(options.retriever, knowledge, encoder),
-        Seq2SeqGenerator.load(options.generator),
+        Seq2SeqGenerator.load(options.generator, Decoding(half=None)),
         options.k,
     )
     loaded = time.perf_counter()
@@ -246,10 +289,44 @@ def run_evaluate_museum(options: argparse.Namespace) -> None:
 
 
 def run_train_generator(options: argparse.Namespace) -> None:
-    """Trains a stage of the bundled generator."""
-    from rag_lib.training.recipes import train_stage
+    """Trains on a user's own triples, or a stage of the bundled generator."""
+    from rag_lib.training.processes import joined
+    from rag_lib.training.recipes import train_own, train_stage
 
-    train_stage(options.stage, options.output, options.start, options.examples, options.device)
+    rates = {"encoder_rate": options.rate, "decoder_rate": options.rate}
+    given = {"rank": options.rank, "batch_size": options.batch_size, **rates}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if options.stage and changes:
+        raise ValueError("--rank, --rate and --batch-size go with --data; a stage has its own")
+    with joined(options.device) as device:
+        if options.data:
+            train_own(options.data, options.output, options.start, options.examples, device, **changes)
+        else:
+            train_stage(options.stage, options.output, options.start, options.examples, device)
+
+
+def run_train_retriever(options: argparse.Namespace) -> None:
+    """Trains an encoder, or a process's share of it under torchrun."""
+    from dataclasses import fields, replace
+
+    from rag_lib.training.processes import is_first, joined
+    from rag_lib.training.retriever import Settings
+    from rag_lib.training.retriever_recipes import DPR, OWN, measure, train_dpr, train_museum, train_on_pairs
+
+    given = {f.name: value for f in fields(Settings) if (value := getattr(options, f.name, None)) is not None}
+    with joined(options.device) as device:
+        if options.data is None:
+            if given or options.encoder or options.model == "dpr":
+                raise ValueError("without --data it is the museum's recipe, which has its own settings")
+            train_museum(options.output, device)
+            if options.measure:
+                measure(options.output, options.measure)
+        elif options.model == "dpr":
+            train_dpr(options.data, options.output, replace(DPR, **given), device)
+        else:
+            train_on_pairs(options.data, options.output, replace(OWN, **given), options.encoder, device)
+        if is_first():
+            print(f"model: {options.output}")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,11 +5,14 @@ LoRA (Hu et al., 2022): a matrix W of m × n becomes W + B A, where only B (m ×
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
+
+LAYER = re.compile(r"\.layers?\.")  # BART says "layers", BERT "layer"
 
 
 class LowRank(nn.Module):
@@ -28,7 +31,7 @@ class LowRank(nn.Module):
 
 def matrices(model: nn.Module) -> dict[str, nn.Linear]:
     """The linear maps inside a model's layers, by name."""
-    return {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear) and ".layers." in name}
+    return {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear) and LAYER.search(name)}
 
 
 def add_adapter(model: nn.Module, rank: int) -> None:
@@ -61,3 +64,9 @@ def apply_adapter(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None
             linears[name].weight += weights[f"{name}.b"].float() @ weights[f"{name}.a"].float()
     except (KeyError, RuntimeError) as error:
         raise ValueError(f"the adapter does not fit the model: {error}") from error
+
+
+def merge_adapter(model: nn.Module) -> None:
+    """Adds a model's trained differences to its matrices, for good."""
+    for linear in matrices(model).values():
+        parametrize.remove_parametrizations(linear, "weight")

@@ -63,16 +63,21 @@ def draw_shop() -> None:
     save(figure, "product_popularity")
 
 
-def draw_training(log: Path) -> None:
-    """How the generator learned: its answers to held-out questions against the examples it had seen."""
-    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    points = [(r["seen"] / 1000, 100 * r["f1"], 100 * r["em"]) for r in rows if "f1" in r]
-    seen, f1, em = zip(*points, strict=True)
-    figure, ax = plt.subplots()
-    ax.plot(seen, f1, "o-", color=BLUE, label="F1")
-    ax.plot(seen, em, "s--", color=ORANGE, label="exact match")
-    ax.set(xlabel="thousand examples seen", ylabel="%, 300 held-out questions", ylim=(0, 100))
-    ax.legend(frameon=False)
+STAGES = {"read: SQuAD": "log.jsonl", "jobs: SQuAD": "log-jobs.jsonl", "museum: museum": "log-museum.jsonl"}
+
+
+def draw_training(folder: Path) -> None:
+    """How the generator learned in each stage: its answers to held-out questions against the examples it had seen."""
+    figure, axes = plt.subplots(1, len(STAGES), sharey=True, figsize=(11, 4))
+    for ax, (stage, log) in zip(axes, STAGES.items(), strict=True):
+        rows = [json.loads(line) for line in (folder / log).read_text(encoding="utf-8").splitlines()]
+        seen, f1, em = zip(*((r["seen"] / 1000, 100 * r["f1"], 100 * r["em"]) for r in rows if "f1" in r), strict=True)
+        ax.plot(seen, f1, "o-", color=BLUE, label="F1")
+        ax.plot(seen, em, "s--", color=ORANGE, label="exact match")
+        ax.set(xlabel="thousand examples seen", ylim=(0, 100), title=f"{stage} validation")
+        ax.set_xlim(left=0)
+    axes[0].set_ylabel("%, 300 held-out questions")
+    axes[0].legend(frameon=False, loc="lower right")
     save(figure, "generator_training")
 
 
@@ -111,6 +116,6 @@ if __name__ == "__main__":
     draw_articles()
     draw_questions()
     draw_shop()
-    draw_training(MODELS / "perigee-bart" / "log.jsonl")
+    draw_training(MODELS / "perigee-bart")
     for name, value in statistics().items():
         print(f"| {name} | {value:,} |")

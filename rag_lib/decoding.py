@@ -79,19 +79,22 @@ class PassageConstraint:
         return sorted(allowed_next(prefix, self.passages[item], self.end_id, self.pieces, self.empty))
 
 
-def allowed_in_sentences(prefix: Sequence[int], sentences: Sequence[Sequence[int]], end_id: int, most: int) -> set[int]:
-    """Tokens that keep `prefix` a series of whole sentences in their order, and `end_id` after any of them.
+def allowed_in_sentences(
+    prefix: Sequence[int], sentences: Sequence[Sequence[int]], end_id: int, most: int, least: int = 1
+) -> set[int]:
+    """Tokens that keep `prefix` a series of whole sentences in their order, and `end_id` where it may stop.
 
     Args:
         prefix: the token ids decoded so far.
         sentences: the token ids of each sentence, none empty.
         most: after so many sentences there is only `end_id`.
+        least: it stops after so many, or where none is left.
     """
     allowed: set[int] = set()
     reached = [(0, 0, 0)]  # ways to read the prefix: tokens read, sentences read, the first that may follow
     while reached:
         n, count, first = reached.pop()
-        if n == len(prefix) and count:
+        if n == len(prefix) and count >= least:
             allowed.add(end_id)
         if count == most:
             continue
@@ -105,16 +108,16 @@ def allowed_in_sentences(prefix: Sequence[int], sentences: Sequence[Sequence[int
 
 
 class SentenceConstraint:
-    """A `prefix_allowed_tokens_fn` for `generate`: at most so many whole sentences of the item, in their order."""
+    """A `prefix_allowed_tokens_fn` for `generate`: so many whole sentences of the item, in their order."""
 
-    def __init__(self, sentences: Sequence[Sequence[Sequence[int]]], end_id: int, most: int) -> None:
+    def __init__(self, sentences: Sequence[Sequence[Sequence[int]]], end_id: int, count: int) -> None:
         self.sentences = sentences
         self.end_id = end_id
-        self.most = most
+        self.count = count
 
     def __call__(self, item: int, decoded: torch.Tensor) -> list[int]:
         """Tokens allowed for batch item `item` after `decoded` (length,), the start token included."""
         prefix = decoded.tolist()[1:]
         if self.end_id in prefix:
             return [self.end_id]
-        return sorted(allowed_in_sentences(prefix, self.sentences[item], self.end_id, self.most))
+        return sorted(allowed_in_sentences(prefix, self.sentences[item], self.end_id, self.count, self.count))

@@ -11,7 +11,16 @@ import numpy as np
 import torch  # before faiss: the other order crashes on macOS
 from tqdm.auto import tqdm
 
-from rag_lib.models import encoder_source, hub_errors
+from rag_lib.adapters import apply_adapter
+from rag_lib.models import (
+    DEFAULT_ENCODER,
+    MUSEUM_DIFFERENCE,
+    MUSEUM_ENCODER,
+    UNTOUCHED_ENCODER,
+    encoder_source,
+    hub_errors,
+    load_adapter,
+)
 
 BATCH_SIZE = 16  # on a CPU faster than larger ones, and results are the same from run to run only for one size
 
@@ -35,17 +44,22 @@ class Encoder(Protocol):
 class SentenceEncoder:
     """A bi-encoder of the Sentence Transformers library (Reimers and Gurevych, 2019); one tower for both sides.
 
+    Args:
+        name: all-MiniLM-L6-v2 or museum-minilm, which are bundled, or any model by its name on the hub or its folder.
+
     Raises:
-        ModelUnavailable: the model is neither on this machine nor to be had from the hub.
+        ModelUnavailable: the model is neither on this machine nor to be had from the hub, or damaged.
     """
 
     def __init__(self, name: str | None = None, device: str = "cpu") -> None:
         from sentence_transformers import SentenceTransformer
 
-        self.name = name or "all-MiniLM-L6-v2"
-        source = name or encoder_source()
+        self.name = name or DEFAULT_ENCODER
+        source = encoder_source() if self.name in (UNTOUCHED_ENCODER, MUSEUM_ENCODER) else self.name
         with hub_errors(source):
             self.model = SentenceTransformer(source, device=device, model_kwargs={"dtype": torch.float32})
+        if self.name == MUSEUM_ENCODER:
+            apply_adapter(self.model[0].auto_model, load_adapter(MUSEUM_DIFFERENCE))
         self.dimension = self.model.get_embedding_dimension()
 
     def fingerprint(self) -> str:

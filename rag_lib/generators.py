@@ -33,7 +33,9 @@ from rag_lib.splitting import sentence_spans
 
 POSITIONS = 512  # of models that name no limit of their own (T5)
 MOST_TOKENS = {ANSWER: 32, QUOTE: 80, REPLY: 80, REWRITE: 48, SUMMARIZE: 200}
-MOST_SENTENCES = {QUOTE: 1, REPLY: 1, SUMMARIZE: 3}  # of a model that copies whole sentences for these jobs
+SENTENCES = {QUOTE: 1, REPLY: 1, SUMMARIZE: 3}  # that a copying model copies for these jobs
+NAMES = 3  # that a copying model adds to a turn at most, from the best of NAME_BEAMS beams
+NAME_BEAMS = 6
 MISSING = (ANSWER, REPLY, REWRITE)  # the jobs at which a bundled model may say that there is nothing to copy
 
 
@@ -113,11 +115,15 @@ class TokenizedText(NamedTuple):
 
 
 class Written(NamedTuple):
-    """What was decoded for an item: token ids, their probability, and that there is something to write at all."""
+    """What was decoded for an item: token ids, their probability, and that there is something to write at all.
+
+    `others` are what further beams came to, best first.
+    """
 
     ids: list[int]
     probability: float
     possible: float
+    others: tuple[list[int], ...] = ()
 
 
 class Seq2SeqGenerator:
@@ -205,9 +211,9 @@ class Seq2SeqGenerator:
         if not (self.decoding.constrained and self.form.copies and self.pieces and all(item.texts for item in items)):
             return None
         end = self.model.config.eos_token_id
-        if job in MOST_SENTENCES:
+        if job in SENTENCES:
             sentences = [[[t.ids[i] for i in s] for t in item.texts for s in t.sentences] for item in items]
-            return SentenceConstraint(sentences, end, MOST_SENTENCES[job])
+            return SentenceConstraint(sentences, end, SENTENCES[job])
         return PassageConstraint([[t.ids for t in item.texts] for item in items], end, self.pieces, self.empty)
 
     @torch.inference_mode()
@@ -220,10 +226,14 @@ class Seq2SeqGenerator:
         with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.half):
             states, mask = encode_apart(self.model, ids, mask, owners, self.batch_size)
         constraint = self.constraint(items, job)
+        naming = constraint is not None and job == REWRITE
+        beams = max(self.decoding.beams, NAME_BEAMS) if naming else self.decoding.beams
+        kept = beams if naming else 1
         output = self.model.generate(
             encoder_outputs=BaseModelOutput(last_hidden_state=states.to(self.model.dtype)),
             attention_mask=mask,
-            num_beams=self.decoding.beams,
+            num_beams=beams,
+            num_return_sequences=kept,
             do_sample=False,
             max_new_tokens=self.decoding.max_new_tokens or MOST_TOKENS[job],
             no_repeat_ngram_size=0 if constraint or job in (ANSWER, QUOTE) else 4,
@@ -235,12 +245,15 @@ class Seq2SeqGenerator:
         steps = self.model.compute_transition_scores(
             output.sequences, output.scores, getattr(output, "beam_indices", None), normalize_logits=True
         )
-        probabilities = steps.masked_fill(steps.isinf() | steps.isnan(), 0.0).sum(1).exp()
+        probabilities = steps.masked_fill(steps.isinf() | steps.isnan(), 0.0).sum(1).exp()[::kept]
         possible = torch.ones_like(probabilities)
         if constraint is not None and self.no_answer is not None and job in MISSING:
-            possible = self.possible(output.logits[0][:: self.decoding.beams], constraint)
+            possible = self.possible(output.logits[0][::beams], constraint)
         ids = output.sequences[:, 1:].tolist()
-        return [Written(*each) for each in zip(ids, probabilities.tolist(), possible.tolist(), strict=True)]
+        return [
+            Written(ids[i * kept], probability, certainty, tuple(ids[i * kept + 1 : (i + 1) * kept]))
+            for i, (probability, certainty) in enumerate(zip(probabilities.tolist(), possible.tolist(), strict=True))
+        ]
 
     def possible(self, logits: torch.Tensor, constraint: PassageConstraint) -> torch.Tensor:
         """The probability (B,) that there is something to copy, from the first step's logits (B, vocabulary)."""
@@ -252,20 +265,18 @@ class Seq2SeqGenerator:
 
     def finish(self, question: str, sources: Sequence[Source], item: Item, written: Written, job: str) -> Generation:
         """Tokens as text: a quotation as its passage writes it, other text with the passages' spelling of names."""
-        special = set(self.tokenizer.all_special_ids) - {self.tokenizer.unk_token_id}
-        ids = [t for t in written.ids if t not in special]
+        ids = self.plain(written.ids)
         score = written.probability * written.possible
-        if job in MOST_SENTENCES and (sentences := whole_sentences(ids, item)):
+        if job in SENTENCES and (sentences := whole_sentences(ids, item)):
             text = " ".join(sources[p.source].text[p.start : p.end] for p in sentences)
             return Generation(text, score, sentences[0] if len(sentences) == 1 else None, item.used)
-        copied = job in (ANSWER, QUOTE) or (job == REWRITE and self.form.copies)
-        place = best_supported(occurrences(ids, item), sources, question) if copied else None
+        if job == REWRITE and self.form.copies:
+            names = self.names(written, sources, item) if written.possible >= 0.5 else []
+            text = question.strip() + (f" ({'; '.join(names)})" if names else "")
+            return Generation(text, score, None, item.used)
+        place = best_supported(occurrences(ids, item), sources, question) if job in (ANSWER, QUOTE) else None
         if place is not None:
-            text = sources[place.source].text[place.start : place.end]
-            if job == REWRITE:  # the turn, with the name that it leaves out
-                text = f"{question.strip()} ({text})" if written.possible >= 0.5 else question.strip()
-                return Generation(text, score, None, item.used)
-            return Generation(text, score, place, item.used)
+            return Generation(sources[place.source].text[place.start : place.end], score, place, item.used)
         if getattr(self.tokenizer, "do_lower_case", False):
             known = [(sources[i].text, t[:2]) for i, t in zip(item.used, item.texts, strict=True)]
             known += [(text, self.tokens(text)[:2]) for text in (question, *(s.title for s in sources))]
@@ -274,6 +285,21 @@ class Seq2SeqGenerator:
         if job == ANSWER and text.lower().rstrip(".") == self.form.no_answer:
             text = ""
         return Generation(text, score, None, item.used)
+
+    def plain(self, ids: Sequence[int]) -> list[int]:
+        """Token ids without the tokenizer's own marks."""
+        special = set(self.tokenizer.all_special_ids) - {self.tokenizer.unk_token_id}
+        return [t for t in ids if t not in special]
+
+    def names(self, written: Written, sources: Sequence[Source], item: Item) -> list[str]:
+        """The names that the beams came to, best first, none of which is part of another."""
+        names: list[str] = []
+        for ids in (written.ids, *written.others):
+            for place in occurrences(self.plain(ids), item)[:1]:
+                name = sources[place.source].text[place.start : place.end]
+                if len(names) < NAMES and not any(name in other or other in name for other in names):
+                    names.append(name)
+        return names
 
 
 def computes_in_half() -> bool:

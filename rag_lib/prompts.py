@@ -38,7 +38,7 @@ class PromptFormat:
         no_answer: what the model writes where the passages do not hold the answer.
         apart: whether the model was trained to read passages apart (Fusion-in-Decoder).
         copies: whether it was trained to copy only: replies and summaries are whole sentences of the passages, and a
-            rewriting is the name from the conversation that the turn leaves out.
+            rewriting is the turn with names from the conversation.
     """
 
     jobs: Mapping[str, str]

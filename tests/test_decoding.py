@@ -63,8 +63,14 @@ def test_just_series_of_whole_sentences_can_be_decoded(sentences, most):
             else:
                 open_prefixes.append((*prefix, token))
     assert found == (series(sentences, most) or {()})
-    constraint = SentenceConstraint([[[9]], sentences], END, most)
-    assert set(constraint(1, torch.tensor([50]))) == allowed_in_sentences((), sentences, END, most)
+
+
+def test_a_given_number_of_sentences_is_copied_or_all_that_are_left():
+    constraint = SentenceConstraint([[[9]], [[1, 2], [3], [4]]], END, 2)
+    assert constraint(1, torch.tensor([50])) == [1, 3, 4]
+    assert constraint(1, torch.tensor([50, 1, 2])) == [3, 4], "one sentence is not enough"
+    assert constraint(1, torch.tensor([50, 1, 2, 4])) == [END]
+    assert constraint(1, torch.tensor([50, 4])) == [END], "there is none left"
     assert constraint(0, torch.tensor([50, 9, END])) == [END]
 
 

@@ -157,3 +157,38 @@ def test_the_place_of_a_passage_read_alone_is_in_that_passage(rag, documents):
     citation = answer.citations[0]
     (document,) = [d for d in documents if d.id == citation.passage.document_id]
     assert document.text[citation.start : citation.end] == answer.text
+
+
+QUESTIONS = ["Which dog flew in Sputnik 2?", "xylophone", "Where did  Huygens land?", "When did Ham fly?"]
+
+
+@pytest.mark.parametrize("vote", [True, False])
+def test_many_questions_get_the_answers_that_each_would_get(vote, knowledge, encoder, rag):
+    retriever = make_retriever("bm25", knowledge, encoder)  # it finds nothing for one of them
+    rag = RAG(knowledge, retriever, rag.generator, 2, threshold=0.0, vote=vote)
+    for one, many in zip(map(rag.ask, QUESTIONS), rag.ask_many(QUESTIONS, batch_size=3), strict=True):
+        assert many.score == pytest.approx(one.score, rel=1e-3, abs=1e-6)
+        for name in ("question", "text", "guess", "citations", "hits"):
+            assert getattr(many, name) == getattr(one, name), name
+        assert many.seconds.keys() == one.seconds.keys()
+
+
+def test_many_questions_are_read_in_batches(rag):
+    class Counting:
+        threshold, calls = 0.0, []
+
+        def generate(self, questions, sources, job="question"):
+            self.calls.append(len(questions))
+            return [Generation("Laika", 0.5, None, (0,))] * len(questions)
+
+    counting = Counting()
+    answers = RAG(rag.knowledge, rag.retriever, counting, 2).ask_many(["Which dog?"] * 5, batch_size=2)
+    assert counting.calls == [2, 2, 1] and len(answers) == 5
+    assert RAG(rag.knowledge, rag.retriever, counting, 2).ask_many([]) == []
+
+
+def test_one_bad_question_of_many_is_refused_before_any_work(rag):
+    with pytest.raises(EmptyQuestion):
+        rag.ask_many(["Which dog?", " "])
+    with pytest.raises(ValueError, match="batch_size"):
+        rag.ask_many(["Which dog?"], batch_size=0)

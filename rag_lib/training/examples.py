@@ -14,7 +14,7 @@ from typing import Protocol
 from rag_lib.analysis import Analyzer
 from rag_lib.bm25 import BM25
 from rag_lib.evaluation import rouge_l
-from rag_lib.generators import MOST_SENTENCES, Place
+from rag_lib.generators import SENTENCES, Place
 from rag_lib.prompts import ANSWER, QUOTE, REPLY, REWRITE, SUMMARIZE, Source, conversation
 from rag_lib.splitting import Splitting, passage_spans, sentence_spans
 
@@ -240,7 +240,7 @@ def summary_example(title: str, text: str, summary: str, question: str = "") -> 
     sentences = [s.text[a:b] for s in sources for a, b in sentence_spans(s.text)]
     chosen: list[int] = []
     best = 0.0
-    while len(chosen) < MOST_SENTENCES[SUMMARIZE]:
+    while len(chosen) < SENTENCES[SUMMARIZE]:
         longer = [sorted([*chosen, i]) for i in range(len(sentences)) if i not in chosen]
         scored = [(rouge_l(" ".join(sentences[i] for i in each), summary), each) for each in longer]
         score, extended = max(scored, default=(0.0, []))

@@ -11,12 +11,13 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from rag_lib.decoding import allowed_in_sentences, allowed_next, continuation_pieces
-from rag_lib.generators import MISSING, MOST_SENTENCES
+from rag_lib.generators import MISSING, SENTENCES
 from rag_lib.prompts import BUNDLED, SUMMARIZE
 from rag_lib.splitting import sentence_spans
 from rag_lib.training.examples import Example, Phase, Task
 
 IGNORED = -100  # the label that cross-entropy leaves out
+MOST_TRIES = 20  # draws for each example of a pool
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Settings:
     evaluate_every: int = 8_000  # examples
     patience: int = 4  # evaluations without a better exact match, after which training stops
     save_every: float = 300.0  # seconds
+    bfloat16: bool = True  # multiply matrices in bfloat16
 
 
 @dataclass
@@ -112,13 +114,13 @@ class Featurizer:
     def allowed(self, labels: list[int], example: Example) -> list[list[int]] | None:
         """For each label the tokens that constrained decoding allows; None where the label is not among them."""
         tok, allowed = self.tokenizer, []
-        if example.job in MOST_SENTENCES:
+        if example.job in SENTENCES:
             units = [self.ids(s.text[a:b]) for s in example.sources for a, b in sentence_spans(s.text)]
         else:
             units = [self.ids(s.text) for s in example.sources]
         for n, label in enumerate(labels):
-            if example.job in MOST_SENTENCES:
-                options = allowed_in_sentences(labels[:n], units, tok.sep_token_id, MOST_SENTENCES[example.job])
+            if example.job in SENTENCES:
+                options = allowed_in_sentences(labels[:n], units, tok.sep_token_id, SENTENCES[example.job])
             else:
                 options = allowed_next(labels[:n], units, tok.sep_token_id, self.pieces)
             if n == 0 and example.job in MISSING:
@@ -196,7 +198,11 @@ def epoch_order(n: int, start: int, count: int, seed: int) -> list[int]:
 def batches(
     featurizer: Featurizer, tasks: Mapping[str, Task], settings: Settings, start: int
 ) -> Iterator[list[Features]]:
-    """Batches of like shape from example number `start` on; the same `start` gives the same batches."""
+    """Batches of like shape from example number `start` on; the same `start` gives the same batches.
+
+    Raises:
+        ValueError: hardly any example fits into the settings' rows and tokens.
+    """
     pool_size = settings.batch_size * settings.pool_batches
     for number in range(start // pool_size, 10**9):
         rng = random.Random(f"{settings.seed} {number}")
@@ -207,11 +213,14 @@ def batches(
             order = epoch_order(len(tasks[name]), number * count, count, settings.seed)
             features += (f for i in order if (f := draw(featurizer, tasks[name], i, phase, rng)))
         names, shares = zip(*phase.mixture, strict=True)
+        tries = 0
         while len(features) < pool_size:  # examples that do not fit are made up for, so that a pool has one size
             task = tasks[rng.choices(names, shares)[0]]
             f = draw(featurizer, task, rng.randrange(len(task)), phase, rng)
             if f is not None:
                 features.append(f)
+            if (tries := tries + 1) > MOST_TRIES * pool_size:
+                raise ValueError(f"of {tries} examples drawn hardly any fits into {settings.max_tokens} tokens a row")
         del features[pool_size:]
         features.sort(key=lambda f: (len(f.labels) > 16, sum(map(len, f.rows))))
         cut = [features[i : i + settings.batch_size] for i in range(0, pool_size, settings.batch_size)]

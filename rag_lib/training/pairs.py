@@ -1,12 +1,15 @@
-"""Questions with the passages that answer them, and passages that mislead (taught in notebooks/08_finetune_retriever.ipynb)."""
+"""Questions with the passages that answer them, and with some that mislead.
+
+Taught in notebooks/08_finetune_retriever.ipynb.
+"""
 
 from __future__ import annotations
 
 import json
 import random
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -137,25 +140,15 @@ def bm25_scores(pairs: Sequence[Pair], passages: Sequence[Source]) -> np.ndarray
 
 
 def epoch_batches(pairs: Sequence[Pair], size: int, rng: random.Random) -> list[list[int]]:
-    """A shuffled epoch as full batches of the pairs' positions, in none of which a passage occurs twice.
+    """A shuffled epoch as batches of `size` passages, each with all its questions; returns the pairs' positions.
 
-    A passage that occurs twice would be one question's right passage and, in another column, its wrong one. What is
-    left over for less than a batch waits for the next epoch; a smaller batch would be an easier task.
+    So no passage occurs twice in a batch, where it would be one question's right passage and, in another column, its
+    wrong one; and a passage with several questions is read only once. What is left over for less than a batch waits
+    for the next epoch: a smaller batch would be an easier task.
     """
-    order = list(range(len(pairs)))
-    rng.shuffle(order)
-    waiting = deque(order)
-    done = []
-    while True:
-        batch: dict[Source, int] = {}
-        held = []  # they start the next batch
-        while waiting and len(batch) < size:
-            i = waiting.popleft()
-            if pairs[i].passage in batch:
-                held.append(i)
-            else:
-                batch[pairs[i].passage] = i
-        if len(batch) < size:
-            return done
-        waiting.extendleft(reversed(held))
-        done.append(list(batch.values()))
+    of_passage: dict[Source, list[int]] = {}
+    for i, pair in enumerate(pairs):
+        of_passage.setdefault(pair.passage, []).append(i)
+    groups = list(of_passage.values())
+    rng.shuffle(groups)
+    return [list(chain(*groups[i : i + size])) for i in range(0, len(groups) - size + 1, size)]

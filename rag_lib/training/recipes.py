@@ -3,12 +3,15 @@
 read     MiniLM → a reader of single passages: SQuAD and QED
 jobs     → all jobs, several sources, no answer: SQuAD, QED, SciTLDR
 museum   → the museum's train split, as a low-rank difference
+
+And the same recipe for anybody's own triples. Taught in notebooks/09_finetune_generator.ipynb.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
@@ -16,7 +19,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rag_lib.adapters import adapter_weights
+from rag_lib.adapters import adapter_weights, merge_adapter
 from rag_lib.encoders import SentenceEncoder
 from rag_lib.evaluation import answer_rows, exact_match, f1, score_answers
 from rag_lib.generators import Seq2SeqGenerator
@@ -34,6 +37,7 @@ from rag_lib.prompts import ANSWER, REPLY, Source
 from rag_lib.public_data import QED, SCITLDR, SQUAD, load_public
 from rag_lib.retrievers import make_retriever
 from rag_lib.store import open_folder
+from rag_lib.training import processes
 from rag_lib.training.checkpoints import write_json
 from rag_lib.training.examples import (
     Example,
@@ -41,6 +45,7 @@ from rag_lib.training.examples import (
     FollowUps,
     Phase,
     Reading,
+    Search,
     Task,
     Triple,
     follow_up,
@@ -50,6 +55,7 @@ from rag_lib.training.examples import (
 )
 from rag_lib.training.features import Settings
 from rag_lib.training.generator import train
+from rag_lib.training.triples import Unanswerable, read_triples
 from rag_lib.warm_start import bart_from_bert
 
 DECODER_LAYERS = 3
@@ -84,7 +90,7 @@ JOBS = Settings(
 MUSEUM = Settings(
     phases=(
         Phase(
-            5_120,
+            6_144,
             words=(40, 90),
             sources=(2, 6),
             apart=0.9,
@@ -110,8 +116,12 @@ MUSEUM = Settings(
     decay=0.6,
     max_target=110,
     max_rows=24,
-    evaluate_every=2_560,
+    evaluate_every=3_072,
 )
+# For a user's own triples: `own_settings` fits lengths to their number.
+OWN_PHASE = Phase(5_120, words=(40, 90), sources=(1, 5), apart=0.9, missing=0.1, quotes=0.05)
+OWN = replace(MUSEUM, phases=(OWN_PHASE,), pool_batches=16)
+PASSES = 8  # over a user's triples, as far as OWN_PHASE is long enough
 
 
 def public_tasks() -> dict[str, Task]:
@@ -219,6 +229,93 @@ def score(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[
     return {k: round(sum(score_answers(predictions, answers, m)) / len(answers), 4) for k, m in metrics.items()}
 
 
+def own_evaluation(held_out: Mapping[str, Task], tokenizer: PreTrainedTokenizerBase) -> Evaluate:
+    """Exact match and F1 on held-out triples, each read from its own context among misleading passages."""
+    phase = replace(OWN_PHASE, words=(90, 90), sources=(READ_AT_ONCE, READ_AT_ONCE), missing=0.0, quotes=0.0)
+    asked, answers = [], []
+    for task in held_out.values():
+        for i in range(min(len(task), HELD_OUT)):
+            example = task.example(i, phase, random.Random(i))
+            asked.append(example)
+            answers.append([example.target, *task.triples[i].aliases])
+
+    def evaluate(model: PreTrainedModel) -> dict[str, float]:
+        generations = Seq2SeqGenerator(model, tokenizer).generate(
+            [e.question for e in asked], [e.sources for e in asked]
+        )
+        return score([g.text for g in generations], answers)
+
+    return evaluate
+
+
+def own_tasks(triples: Sequence[Triple], search: Search) -> dict[str, Task]:
+    """Reading, and finding no answer, from a user's own triples; without those of which there are none."""
+    answered, unanswerable = ([t for t in triples if bool(t.answer) == wanted] for wanted in (True, False))
+    tasks = {"ask": Reading(answered, search), "unanswerable": Unanswerable(unanswerable, search)}
+    return {name: task for name, task in tasks.items() if len(task)}
+
+
+def own_settings(tasks: Mapping[str, Task], share: float = 1.0, **changes: float) -> Settings:
+    """`OWN` for these tasks: every triple is seen `PASSES` times, or as often as the recipe's length allows.
+
+    Args:
+        share: that length times so much.
+        changes: other settings than `OWN` has, by name.
+
+    Raises:
+        ValueError: a setting is impossible.
+    """
+    settings = replace(OWN, **changes)
+    rows = sum(map(len, tasks.values()))
+    if settings.batch_size < 1 or settings.encoder_rate <= 0 or settings.rank < 0 or share <= 0:
+        raise ValueError("batch size, rate and share of examples must be above 0, and the rank not below 0")
+    examples = max(
+        settings.batch_size, round(share * min(OWN_PHASE.examples, max(PASSES * rows, 20 * settings.batch_size)))
+    )
+    mixture = tuple((name, len(task) / rows) for name, task in tasks.items())
+    return replace(
+        settings,
+        phases=(replace(OWN_PHASE, examples=examples, mixture=mixture),),
+        warmup_steps=max(1, min(settings.warmup_steps, examples // settings.batch_size // 8)),
+        evaluate_every=max(settings.batch_size, examples // 8),
+    )
+
+
+def train_own(
+    data: Path, folder: Path, start: Path | None = None, share: float = 1.0, device: str = "cpu", **changes: float
+) -> None:
+    """Trains a generator on a user's own triples; `ask --generator FOLDER/weights` then uses it.
+
+    Args:
+        data: a folder of .jsonl files, or one of them (see `rag_lib.training.triples`).
+        folder: for checkpoints, log and weights; there it also resumes.
+        start: the generator to start from; the bundled one before museum training where None.
+        share, changes: see `own_settings`.
+
+    Raises:
+        ValueError: there are too few triples, or a setting is impossible.
+        CheckpointUnusable: `folder` holds a run with other settings or data.
+    """
+    training, held_out, broken = read_triples(data)
+    search = search_contexts([*training, *held_out])
+    tasks = own_tasks(training, search)
+    settings = own_settings(tasks, share, **changes)
+    torch.manual_seed(settings.seed)
+    model, tokenizer = load_perigee(start) if start else load_perigee(GENERATOR, adapter=False)
+    if processes.is_first():
+        for message in broken:
+            print(f"left out: {message}", file=sys.stderr)
+        print(f"{len(training)} triples to train on, {len(held_out)} held out, {len(broken)} rows left out")
+    train(model.to(device), tokenizer, tasks, folder, settings, own_evaluation(own_tasks(held_out, search), tokenizer))
+    if processes.is_first():
+        if settings.rank:
+            merge_adapter(model)
+        weights = folder / "weights"
+        save_perigee(model, weights)
+        write_json(weights / "own.json", asdict(settings))
+        print(f"weights: {weights}")
+
+
 def train_stage(stage: str, folder: Path, start: Path | None = None, share: float = 1.0, device: str = "cpu") -> None:
     """Trains a stage of the bundled generator; checkpoints, log and weights go to `folder`, where it also resumes.
 
@@ -241,6 +338,8 @@ def train_stage(stage: str, folder: Path, start: Path | None = None, share: floa
     tasks = public_tasks() | (museum_tasks() if stage == "museum" else {})
     evaluation = (museum_evaluation if stage == "museum" else squad_evaluation)(tokenizer)
     train(model.to(device), tokenizer, tasks, folder, settings, evaluation)
+    if not processes.is_first():
+        return
     weights = folder / "weights"
     if stage == "museum":
         save_adapter(adapter_weights(model), weights)

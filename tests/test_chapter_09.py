@@ -1,0 +1,157 @@
+"""What notebook 09 builds step by step is what rag_lib and the trusted implementations compute."""
+
+import random
+from types import SimpleNamespace
+
+import pytest
+import torch
+from chapters import definitions
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_training import SETTINGS, drawn, small_model
+from torch.nn import functional as F
+from transformers import T5Config, T5ForConditionalGeneration
+from transformers.models.bart.modeling_bart import shift_tokens_right
+
+from rag_lib.adapters import adapter_weights, add_adapter, apply_adapter
+from rag_lib.models import load_minilm
+from rag_lib.prompts import ANSWER, PREFIXES, Source
+from rag_lib.training import features, generator, halving
+from rag_lib.training.examples import Phase
+
+
+@pytest.fixture(scope="module")
+def chapter() -> SimpleNamespace:
+    return definitions("09_finetune_generator")
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return load_minilm()[1]
+
+
+@pytest.fixture
+def reader(chapter, tokenizer):
+    return chapter.Reader(small_model(tokenizer).eval(), tokenizer)
+
+
+@pytest.fixture
+def examples(chapter):
+    """Examples of the library, and the same as the chapter has them."""
+    made = [e for e in drawn(Phase(1, (9, 30), sources=(1, 3), quotes=0.0), 12) if e.job == ANSWER]
+    return made, [chapter.Example(e.question, e.sources, e.target) for e in made]
+
+
+def featurize(examples, tokenizer) -> list[features.Features]:
+    """The library's features, without the choice to say that there is no answer, which the chapter leaves out."""
+    made = [features.Featurizer(tokenizer, SETTINGS)(e, apart=True) for e in examples]
+    for f in made:
+        f.allowed[0].remove(tokenizer.mask_token_id)
+    return made
+
+
+def test_a_batch_is_the_librarys(chapter, reader, examples):
+    theirs, ours = examples
+    made = featurize(theirs, reader.tokenizer)
+    expected, batch = features.collate(made, reader.tokenizer.pad_token_id), chapter.collate(ours, reader)
+    for name in ("input_ids", "attention_mask", "labels"):
+        assert torch.equal(batch[name], expected[name]), name
+    assert batch["items"] == expected["items"].tolist()
+    assert (batch["labels"] == chapter.IGNORED).any(), "without padding this test means little"
+    assert [chapter.allowed_tokens(e, reader) for e in ours] == [f.allowed for f in made]
+
+
+def test_shift_right(chapter):
+    config = SimpleNamespace(decoder_start_token_id=7, pad_token_id=0)
+    labels = torch.tensor([[5, 6, 2, -100, -100], [1, 2, 3, 4, 2]])
+    ours = chapter.shift_right(labels, config)
+    assert torch.equal(ours, shift_tokens_right(labels, 0, 7))
+    assert torch.equal(ours, generator.shift_right(labels, config))
+
+
+def test_losses(chapter, reader, examples):
+    theirs, ours = examples
+    made = featurize(theirs, reader.tokenizer)
+    batch = chapter.collate(ours, reader)
+    with torch.no_grad():
+        expected = generator.losses(reader.model, torch.nn.Linear(16, 2), features.collate(made, 0))
+        logits = chapter.logits_of(reader.model, batch)
+        choice = chapter.choice_loss(logits, batch["labels"], [chapter.allowed_tokens(e, reader) for e in ours])
+        token = chapter.cross_entropy(logits, batch["labels"])
+    assert token.item() == pytest.approx(expected["token"].item(), abs=1e-5)
+    assert token.item() == pytest.approx(F.cross_entropy(logits.transpose(1, 2), batch["labels"]).item(), abs=1e-5)
+    assert choice.item() == pytest.approx(expected["constrained"].item(), abs=1e-5)
+    alone = [chapter.mean_loss(reader, [e]) * len(chapter.labels_of(e.target, reader)) for e in ours]
+    labels = sum(len(chapter.labels_of(e.target, reader)) for e in ours)
+    assert chapter.mean_loss(reader, ours, size=len(ours)) == pytest.approx(sum(alone) / labels, rel=0.02), "bfloat16"
+
+
+def test_the_difference_is_the_librarys(chapter, reader, examples, tokenizer):
+    torch.manual_seed(1)
+    trained = chapter.add_lora(reader.model, rank=2)
+    torch.manual_seed(1)
+    theirs = small_model(tokenizer).eval()
+    torch.manual_seed(1)
+    add_adapter(theirs, 2)
+    for p in trained:
+        torch.nn.init.normal_(p)
+    with torch.no_grad():
+        for a, b in zip(trained, [p for p in theirs.parameters() if p.requires_grad], strict=True):
+            b.copy_(a)
+    merged = small_model(tokenizer).eval()
+    apply_adapter(merged, adapter_weights(theirs))
+    batch = chapter.collate(examples[1][:3], reader)
+    with torch.no_grad():
+        logits = [chapter.logits_of(model, batch) for model in (reader.model, theirs, merged)]
+    assert torch.allclose(logits[0], logits[1], atol=1e-4) and torch.allclose(logits[0], logits[2], atol=1e-3)
+    assert all(p.requires_grad is False for name, p in reader.model.named_parameters() if "original" in name)
+
+
+@given(st.integers(0, 400), st.sampled_from([4, 8, 16]))
+def test_the_rate(chapter, seen, batch_size):
+    s = features.Settings(phases=(), warmup_steps=4, batch_size=batch_size, decay=0.5)
+    assert chapter.rate_factor(seen, 400, batch_size) == pytest.approx(generator.schedule(seen, 400, s))
+
+
+@settings(max_examples=50)
+@given(st.lists(st.integers(-5, 5), min_size=1, max_size=12), st.integers(1, 5))
+def test_halving(chapter, scores, rungs):
+    def score(choice, examples):
+        return scores[choice["i"]] + random.Random(str((choice, examples))).random()
+
+    choices = [{"i": i} for i in range(len(scores))]
+    expected = halving.successive_halving(choices, score, range(1, rungs + 1))
+    assert chapter.successive_halving(choices, score, range(1, rungs + 1)) == [
+        (t.choice, t.examples, t.score) for t in expected
+    ]
+
+
+def test_misleading_passages_do_not_hold_the_answer(chapter, monkeypatch):
+    found = [Source("A", f"Hall {n} has a clock.") for n in range(7)] + [Source("B", "The dog is in hall nine.")]
+    globals_of = chapter.with_misleading.__globals__
+    monkeypatch.setitem(globals_of, "found_for", lambda question, k: found[:k])
+    triple = chapter.Triple("Where is the dog?", Source("C", "Hall nine has the dog."), ("Hall nine", "in hall nine"))
+    rng, places = random.Random(0), set()
+    for _ in range(40):
+        example = chapter.with_misleading(triple, 2, rng)
+        assert len(example.sources) == 3 and example.target == "Hall nine"
+        assert [s for s in example.sources if "nine" in s.text] == [triple.passage]
+        places.add(example.sources.index(triple.passage))
+    assert places == {0, 1, 2}
+
+
+@pytest.mark.parametrize("kind", ["BART", "T5"])
+def test_a_run_learns_and_leaves_its_start_as_it_was(chapter, reader, examples, kind):
+    if kind == "T5":
+        torch.manual_seed(0)
+        ends = {"pad_token_id": 0, "decoder_start_token_id": 0, "eos_token_id": reader.tokenizer.sep_token_id}
+        shape = {"d_model": 32, "d_kv": 8, "d_ff": 64, "num_layers": 1, "num_heads": 4, "dropout_rate": 0.0}
+        config = T5Config(vocab_size=len(reader.tokenizer), **shape, **ends)
+        reader = chapter.Reader(T5ForConditionalGeneration(config).eval(), reader.tokenizer, PREFIXES)
+    was = {name: p.clone() for name, p in reader.model.named_parameters()}
+    few = examples[1][:4]
+    before = chapter.mean_loss(reader, few)
+    run = chapter.Run(reader, few, rate=2e-2, batch_size=2, rank=8)
+    run.advance(40)
+    assert run.seen == 40 and chapter.mean_loss(run.reader, few) < before - 0.3
+    assert all(torch.equal(p, was[name]) for name, p in reader.model.named_parameters())

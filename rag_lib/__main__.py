@@ -28,7 +28,11 @@ def parser() -> argparse.ArgumentParser:
     )
     ask.add_argument("--index", type=Path, metavar="FOLDER", help="an index made by `index`, instead of --documents")
     ask.add_argument("--retriever", choices=RETRIEVERS, default="reranked", help="default: reranked")
-    ask.add_argument("--encoder", metavar="NAME", help="a Sentence Transformers model (default: the bundled one)")
+    ask.add_argument(
+        "--encoder",
+        metavar="NAME",
+        help="a Sentence Transformers model (default: the bundled one, for the museum the one trained on it)",
+    )
     ask.add_argument("--generator", metavar="NAME", help="a sequence-to-sequence model (default: the bundled one)")
     ask.add_argument("-k", type=int, default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
     ask.set_defaults(run=run_ask)
@@ -63,6 +67,7 @@ def parser() -> argparse.ArgumentParser:
     museum.add_argument(
         "--retrievers", nargs="+", choices=RETRIEVERS, default=METHODS, help="default: " + " ".join(METHODS)
     )
+    museum.add_argument("--encoder", metavar="NAME", default="museum-minilm", help="default: museum-minilm")
     museum.add_argument("--generator", metavar="NAME")
     museum.add_argument("-k", type=int, default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
     museum.set_defaults(run=run_evaluate_museum)
@@ -134,10 +139,12 @@ def run_ask(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     from rag_lib.encoders import SentenceEncoder
     from rag_lib.generators import Decoding, Seq2SeqGenerator
+    from rag_lib.models import MUSEUM_ENCODER
     from rag_lib.pipeline import RAG
     from rag_lib.store import load, open_folder
 
-    encoder = SentenceEncoder(options.encoder)
+    museum = options.documents == ARTICLES and not options.index
+    encoder = SentenceEncoder(options.encoder or (MUSEUM_ENCODER if museum else None))
     if options.index:
         knowledge, skipped = load(options.index, encoder), []
     else:
@@ -266,7 +273,7 @@ def run_evaluate_museum(options: argparse.Namespace) -> None:
     questions, nowhere = [q for q in asked if q.answers], [q for q in asked if not q.answers]
     if options.limit and options.limit < len(questions):
         questions = random.Random(0).sample(questions, options.limit)
-    encoder = SentenceEncoder()
+    encoder = SentenceEncoder(options.encoder)
     knowledge, _ = open_folder(ARTICLES, encoder, progress=True)
     generator = Seq2SeqGenerator.load(options.generator)
     gold = gold_passages(questions, knowledge)

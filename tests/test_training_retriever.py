@@ -92,6 +92,23 @@ def test_rows_become_pairs_and_broken_ones_are_named(tmp_path):
     assert read_pairs(tmp_path / "a.jsonl") == (pairs, broken)
 
 
+def test_rows_for_the_generator_are_pairs_as_well(tmp_path):
+    squad = {
+        "question": "When?",
+        "title": "V",
+        "context": "In 1961.",
+        "answers": {"text": ["1961"], "answer_start": [3]},
+    }
+    plain = {"question": "Who?", "context": "Nobody.", "answers": ["Nobody"]}
+    (tmp_path / "a.jsonl").write_text(f"{json.dumps(squad)}\n{json.dumps(plain)}\n")
+    pairs, broken = read_pairs(tmp_path)
+    assert pairs == [
+        Pair("When?", Source("V", "In 1961."), ("1961",)),
+        Pair("Who?", Source("", "Nobody."), ("Nobody",)),
+    ]
+    assert not broken
+
+
 @pytest.mark.parametrize("text", [None, "", '{"question": "Who?", "passage": "Nobody."}'])
 def test_too_little_is_refused_in_one_line(tmp_path, text):
     if text is not None:

@@ -46,13 +46,16 @@ def passage_text(passage: Source) -> str:
 def pair_from_row(row: object) -> Pair:
     """A pair from {"question", "passage"} or {"question", "title", "text"}, with or without "answers".
 
+    "context" may stand for "text", and answers may be laid out as in SQuAD: the generator's rows will do as well.
+
     Raises:
         ValueError: the row is no such thing; the message says why.
     """
     if not isinstance(row, dict):
         raise ValueError("not a JSON object")
     question, title, answers = row.get("question"), row.get("title", ""), row.get("answers", [])
-    text = row.get("passage", row.get("text"))
+    text = next((row[name] for name in ("passage", "text", "context") if name in row), None)
+    answers = answers.get("text") if isinstance(answers, dict) else answers
     for name, value in (("question", question), ("passage (or text)", text)):
         if not isinstance(value, str) or not value.strip():
             raise ValueError(f"{name} is missing, empty or not a text")

@@ -15,7 +15,7 @@ from rag_lib.encoders import SentenceEncoder
 from rag_lib.evaluation import bootstrap, exact_match, f1, paired_difference, score_answers
 from rag_lib.generators import Generation, Generator, Seq2SeqGenerator
 from rag_lib.knowledge_base import KnowledgeBase
-from rag_lib.models import BASE, GENERATOR
+from rag_lib.models import BASE, GENERATOR, MUSEUM_ENCODER
 from rag_lib.museum import ARTICLES, Question, load_questions
 from rag_lib.museum_evaluation import ask_all, gold_passages, read
 from rag_lib.pipeline import RAG
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     questions = [q for q in load_questions(options.split) if q.answers]
     if options.limit and options.limit < len(questions):
         questions = random.Random(0).sample(questions, options.limit)
-    encoder = SentenceEncoder()
+    encoder = SentenceEncoder(MUSEUM_ENCODER)
     knowledge, _ = open_folder(ARTICLES, encoder)
     retriever = make_retriever("reranked", knowledge, encoder)
     before, after = (

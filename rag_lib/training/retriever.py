@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
-from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
 from tqdm.auto import tqdm
@@ -29,7 +28,7 @@ from rag_lib.encoders import SentenceEncoder
 from rag_lib.prompts import Source
 from rag_lib.training.checkpoints import CheckpointUnusable, append_json, load_state, save_state
 from rag_lib.training.pairs import Pair, epoch_batches, is_right, passage_text
-from rag_lib.training.processes import add_gradients, count, is_first, rank, wait
+from rag_lib.training.processes import add_gradients, count, is_first, rank, total, wait
 
 LOG_EVERY = 10  # steps
 BEST, LOG = "best.safetensors", "log.jsonl"
@@ -158,11 +157,25 @@ class TwoTowers:
         return output.pooler_output.float(), output.hidden_states[-1]
 
 
+class Total(torch.autograd.Function):
+    """The sum of all processes' tensors, with gradients: the gradient of a sum is the sum of the gradients."""
+
+    @staticmethod
+    def forward(ctx, value: torch.Tensor) -> torch.Tensor:
+        """The sum."""
+        return total(value)
+
+    @staticmethod
+    def backward(ctx, gradient: torch.Tensor) -> torch.Tensor:
+        """The sum of what the processes pass back."""
+        return total(gradient)
+
+
 def share(part: torch.Tensor, rows: slice, n: int) -> torch.Tensor:
     """All n rows, of which each process has computed its own, with gradients to all of them."""
     whole = part.new_zeros(n, *part.shape[1:])
     whole[rows] = part
-    return all_reduce(whole)
+    return Total.apply(whole)
 
 
 def embed(towers: Towers, module: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> Embedded:

@@ -93,19 +93,13 @@ def test_rows_become_pairs_and_broken_ones_are_named(tmp_path):
 
 
 def test_rows_for_the_generator_are_pairs_as_well(tmp_path):
-    squad = {
-        "question": "When?",
-        "title": "V",
-        "context": "In 1961.",
-        "answers": {"text": ["1961"], "answer_start": [3]},
-    }
+    answers = {"text": ["1961"], "answer_start": [3]}
+    squad = {"question": "When?", "title": "V", "context": "In 1961.", "answers": answers}
     plain = {"question": "Who?", "context": "Nobody.", "answers": ["Nobody"]}
     (tmp_path / "a.jsonl").write_text(f"{json.dumps(squad)}\n{json.dumps(plain)}\n")
     pairs, broken = read_pairs(tmp_path)
-    assert pairs == [
-        Pair("When?", Source("V", "In 1961."), ("1961",)),
-        Pair("Who?", Source("", "Nobody."), ("Nobody",)),
-    ]
+    assert pairs[0] == Pair("When?", Source("V", "In 1961."), ("1961",))
+    assert pairs[1] == Pair("Who?", Source("", "Nobody."), ("Nobody",))
     assert not broken
 
 

@@ -209,14 +209,15 @@ def open_folder(
 ) -> tuple[KnowledgeBase, list[Skipped]]:
     """The knowledge base of a folder of documents, and the files left out when it was built.
 
-    It is kept in the cache and built again when a file, the encoder or the settings have changed; passages that are
-    still the same keep their vectors.
+    It is kept in the cache, one for each encoder's name, and built again when a file, the encoder or the settings have
+    changed; passages that are still the same keep their vectors.
 
     Raises:
         NoDocuments: nothing in the folder can be read.
     """
     documents, settings = Path(documents), settings or Settings()
-    kept = cache_folder() / "indexes" / hashlib.sha256(str(documents.resolve()).encode()).hexdigest()[:16]
+    key = hashlib.sha256(f"{documents.resolve()}\0{encoder.name}".encode()).hexdigest()[:16]
+    kept = cache_folder() / "indexes" / key
     source = folder_digest(documents)
     known: dict[str, np.ndarray] = {}
     with contextlib.suppress(IndexUnusable):

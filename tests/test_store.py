@@ -159,6 +159,8 @@ def test_the_cache_is_used_until_something_changes(tmp_path, monkeypatch):
     assert encoder.encoded[2:] == ["b. Venus is very hot."], "only the changed passage is embedded"
     assert {p.text for p in knowledge.passages.values()} == {"Mars is red.", "Venus is very hot."}
     assert len(open_folder(folder, HashEncoder(1))[0]) == 2, "another encoder builds anew"
+    open_folder(folder, encoder)
+    assert len(encoder.encoded) == 3, "the first encoder's index is still there"
 
 
 def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch):

@@ -1,7 +1,6 @@
 import pytest
 
 from rag_lib.casing import restore_case
-from rag_lib.generators import TokenizedText
 from rag_lib.models import load_minilm
 
 TEXT = (
@@ -16,11 +15,11 @@ def tokenizer():
 
 
 def restored(tokenizer, written: str, *texts: str) -> str:
-    def tokens(text: str) -> TokenizedText:
+    def tokens(text: str) -> tuple[list[int], list[tuple[int, int]]]:
         encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        return TokenizedText(encoded["input_ids"], encoded["offset_mapping"])
+        return encoded["input_ids"], encoded["offset_mapping"]
 
-    return restore_case(tokens(written).ids, [(t, tokens(t)) for t in texts], tokenizer)
+    return restore_case(tokens(written)[0], [(t, tokens(t)) for t in texts], tokenizer)
 
 
 def test_a_quotation_comes_back_letter_by_letter(tokenizer):

@@ -21,7 +21,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from rag_lib.encoders import SentenceEncoder
 from rag_lib.evaluation import bootstrap, f1, paired_difference, score_answers
 from rag_lib.generators import Decoding, Seq2SeqGenerator, computes_in_half
-from rag_lib.models import load_generator
+from rag_lib.models import MUSEUM_ENCODER, load_generator
 from rag_lib.museum import ARTICLES, load_questions
 from rag_lib.pipeline import vote
 from rag_lib.prompts import ANSWER, BUNDLED, Source
@@ -77,9 +77,9 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=200, metavar="N", help="default: 200")
     options = parser.parse_args()
     torch.set_num_threads(2)
-    encoder = SentenceEncoder()
+    encoder = SentenceEncoder(MUSEUM_ENCODER)
     knowledge, _ = open_folder(ARTICLES, encoder)
-    retriever = make_retriever("hybrid", knowledge, encoder)
+    retriever = make_retriever("reranked", knowledge, encoder)
     asked = [q for q in load_questions("validation") if q.answers]
     questions = random.Random(0).sample(asked, min(options.questions, len(asked)))
     found = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class Decoding:
         constrained: a model that was trained to copy (`PromptFormat.copies`) is held to it: answers are runs of words,
             quotations, replies and summaries are whole sentences of the passages.
         apart: passages are encoded apart (Fusion-in-Decoder), not one after the other; None as the model was trained.
-        half: passages are encoded in bfloat16, which is faster where the processor has instructions for it; None for
+        half: the model computes in bfloat16, which is faster where the processor has instructions for it; None for
             exactly there. Off by default, so that results are the same on every machine.
     """
 
@@ -137,14 +138,14 @@ class Seq2SeqGenerator:
         form: PromptFormat = BUNDLED,
         batch_size: int = 16,
     ) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
         self.decoding = decoding or Decoding()
+        half = computes_in_half() if self.decoding.half is None else self.decoding.half
+        self.model = copy.deepcopy(model).bfloat16() if half else model
+        self.tokenizer = tokenizer
         self.form = form
         self.batch_size = batch_size
         self.budget = getattr(model.config, "max_position_embeddings", None) or POSITIONS
         self.apart = form.apart if self.decoding.apart is None else self.decoding.apart
-        self.half = computes_in_half() if self.decoding.half is None else self.decoding.half
         # Other tokenizers spell a word one way at the start of a text and another way inside: no constraint for them.
         self.pieces = continuation_pieces(tokenizer)
         self.empty = empty_words(tokenizer)
@@ -223,14 +224,13 @@ class Seq2SeqGenerator:
         inputs = self.tokenizer.pad({"input_ids": rows}, padding_side="right", return_tensors="pt")
         owners = [i for i, item in enumerate(items) for _ in item.rows]
         ids, mask = (inputs[k].to(self.model.device) for k in ("input_ids", "attention_mask"))
-        with torch.autocast(ids.device.type, torch.bfloat16, enabled=self.half):
-            states, mask = encode_apart(self.model, ids, mask, owners, self.batch_size)
+        states, mask = encode_apart(self.model, ids, mask, owners, self.batch_size)
         constraint = self.constraint(items, job)
         naming = constraint is not None and job == REWRITE
         beams = max(self.decoding.beams, NAME_BEAMS) if naming else self.decoding.beams
         kept = beams if naming else 1
         output = self.model.generate(
-            encoder_outputs=BaseModelOutput(last_hidden_state=states.to(self.model.dtype)),
+            encoder_outputs=BaseModelOutput(last_hidden_state=states),
             attention_mask=mask,
             num_beams=beams,
             num_return_sequences=kept,

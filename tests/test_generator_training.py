@@ -27,6 +27,7 @@ from rag_lib.training.features import Featurizer, Settings, batches
 from rag_lib.training.halving import best, grid, successive_halving
 from rag_lib.training.recipes import Evaluate, own_evaluation, own_settings, own_tasks
 from rag_lib.training.report import compare
+from rag_lib.training.rows import parse
 from rag_lib.training.triples import Unanswerable, hold_out, read_triples, triple_from_row
 
 NAMES = ["Ada", "Bela", "Cora", "Dora", "Edda", "Fred", "Gus", "Hal", "Ida", "Jan"]
@@ -119,13 +120,15 @@ def test_too_little_data_is_refused_in_one_line(tmp_path, capsys, text, reason):
 
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=40))
 def test_nothing_is_lost_or_doubled_by_holding_out(contexts):
-    triples = [triple_from_row({"question": f"{i}?", "text": f"{c}.", "answer": ""}) for i, c in enumerate(contexts)]
+    triples = [
+        triple_from_row(parse({"question": f"{i}?", "text": f"{c}.", "answer": ""})) for i, c in enumerate(contexts)
+    ]
     first, second = hold_out(triples)
     assert first and second and sorted(map(repr, [*first, *second])) == sorted(map(repr, triples))
 
 
 def test_a_question_without_an_answer_is_asked_of_its_own_context_among_others():
-    triples = [triple_from_row(row) for row in rows()]
+    triples = [triple_from_row(parse(row)) for row in rows()]
     search = search_contexts(triples)
     tasks = own_tasks(triples, search)
     assert {name: len(task) for name, task in tasks.items()} == {"ask": 40, "unanswerable": 10}
@@ -138,7 +141,7 @@ def test_a_question_without_an_answer_is_asked_of_its_own_context_among_others()
 
 
 def test_settings_fit_the_number_of_triples():
-    triples = [triple_from_row(row) for row in rows()]
+    triples = [triple_from_row(parse(row)) for row in rows()]
     tasks = own_tasks(triples, search_contexts(triples))
     made = own_settings(tasks, batch_size=8)
     (phase,) = made.phases
@@ -151,7 +154,7 @@ def test_settings_fit_the_number_of_triples():
 
 def test_examples_none_of_which_fits_are_refused_instead_of_drawn_for_ever():
     tokenizer = load_perigee(GENERATOR)[1]
-    triples = [triple_from_row(row) for row in rows()]
+    triples = [triple_from_row(parse(row)) for row in rows()]
     tasks = {"ask": own_tasks(triples, search_contexts(triples))["ask"]}
     narrow = Settings(phases=(Phase(8, (5, 9), mixture=(("ask", 1.0),)),), batch_size=2, pool_batches=2, max_tokens=8)
     with pytest.raises(ValueError, match="hardly any fits into 8 tokens"):

@@ -81,15 +81,28 @@ def test_rows_become_pairs_and_broken_ones_are_named(tmp_path):
         "{broken",
         json.dumps({"question": "Where?"}),
         json.dumps({"question": "Where?", "text": "  "}),
-        json.dumps({"question": "Where?", "text": "Here.", "answers": "Here"}),
+        json.dumps({"question": "Where?", "text": "Here.", "answers": 5}),
+        json.dumps({"question": "Where?", "text": "Here.", "answers": []}),
         json.dumps([1]),
     ]
     (tmp_path / "a.jsonl").write_bytes("\n".join(rows).encode() + b'\n{"question": "\xff", "text": "x"}')
-    pairs, broken = read_pairs(tmp_path)
+    pairs, held_out, broken = read_pairs(tmp_path)
+    assert not held_out
     assert pairs == [Pair("Who flew?", Source("Vostok", "Gagarin."), ("Gagarin",)), Pair("Who?", Source("", "Nobody."))]
-    assert [b.split(":")[0] for b in broken] == [f"a.jsonl, line {n}" for n in (4, 5, 6, 7, 8, 9)]
-    assert "passage (or text)" in broken[1] and "list of texts" in broken[3]
-    assert read_pairs(tmp_path / "a.jsonl") == (pairs, broken)
+    assert [b.split(":")[0] for b in broken] == [f"a.jsonl, line {n}" for n in (4, 5, 6, 7, 8, 9, 10)]
+    assert "context or passage" in broken[1] and "list of texts" in broken[3] and "no answer" in broken[4]
+    assert read_pairs(tmp_path / "a.jsonl") == (pairs, [], broken)
+
+
+def test_a_validation_file_is_held_out_whole_and_many_passages_lose_a_tenth(tmp_path):
+    rows = [json.dumps({"question": f"{i}?", "text": f"Passage {i // 2}."}) for i in range(400)]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    pairs, held_out, _ = read_pairs(tmp_path)
+    assert len(held_out) == 40 and len(pairs) == 360
+    assert not {p.passage for p in pairs} & {p.passage for p in held_out}, "a passage's questions stay together"
+    (tmp_path / "validation.jsonl").write_text("\n".join(rows[:3]))
+    pairs, held_out, _ = read_pairs(tmp_path)
+    assert [p.question for p in held_out] == ["0?", "1?", "2?"] and len(pairs) == 400
 
 
 def test_rows_for_the_generator_are_pairs_as_well(tmp_path):
@@ -97,7 +110,7 @@ def test_rows_for_the_generator_are_pairs_as_well(tmp_path):
     squad = {"question": "When?", "title": "V", "context": "In 1961.", "answers": answers}
     plain = {"question": "Who?", "context": "Nobody.", "answers": ["Nobody"]}
     (tmp_path / "a.jsonl").write_text(f"{json.dumps(squad)}\n{json.dumps(plain)}\n")
-    pairs, broken = read_pairs(tmp_path)
+    pairs, _, broken = read_pairs(tmp_path)
     assert pairs[0] == Pair("When?", Source("V", "In 1961."), ("1961",))
     assert pairs[1] == Pair("Who?", Source("", "Nobody."), ("Nobody",))
     assert not broken

@@ -5,7 +5,6 @@ Taught in notebooks/08_finetune_retriever.ipynb.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,8 +18,10 @@ from rag_lib.bm25 import BM25
 from rag_lib.evaluation import normalize_answer
 from rag_lib.knowledge_base import indexed_text
 from rag_lib.prompts import Source
+from rag_lib.training.rows import Row, read_rows
 
 MARGIN = 0.95  # of the right passage's score; Moreira et al. (2024), "NV-Retriever"
+HELD_OUT_FROM = 200  # passages; with fewer, a tenth of them would say too little
 
 
 @dataclass(frozen=True)
@@ -43,53 +44,51 @@ def passage_text(passage: Source) -> str:
     return indexed_text(passage) if passage.title else passage.text
 
 
-def pair_from_row(row: object) -> Pair:
-    """A pair from {"question", "passage"} or {"question", "title", "text"}, with or without "answers".
-
-    "context" may stand for "text", and answers may be laid out as in SQuAD: the generator's rows will do as well.
+def pair_from_row(row: Row) -> Pair:
+    """A row as a pair.
 
     Raises:
-        ValueError: the row is no such thing; the message says why.
+        ValueError: the row says that its context does not hold an answer.
     """
-    if not isinstance(row, dict):
-        raise ValueError("not a JSON object")
-    question, title, answers = row.get("question"), row.get("title", ""), row.get("answers", [])
-    text = next((row[name] for name in ("passage", "text", "context") if name in row), None)
-    answers = answers.get("text") if isinstance(answers, dict) else answers
-    for name, value in (("question", question), ("passage (or text)", text)):
-        if not isinstance(value, str) or not value.strip():
-            raise ValueError(f"{name} is missing, empty or not a text")
-    if not isinstance(title, str):
-        raise ValueError("title is not a text")
-    if not isinstance(answers, list) or not all(isinstance(a, str) for a in answers):
-        raise ValueError("answers is not a list of texts")
-    return Pair(" ".join(question.split()), Source(title.strip(), text.strip()), tuple(answers))
+    if row.answers == ():
+        raise ValueError("it has no answer, so there is no passage to find")
+    answers = tuple(dict.fromkeys(text for text, _ in row.answers or ()))
+    return Pair(row.question, Source(row.title, row.context.strip()), answers)
 
 
-def read_pairs(folder: Path) -> tuple[list[Pair], list[str]]:
-    """The pairs of all .jsonl files of a folder (or of one file), and what is wrong with the rows left out.
+def read_pairs(folder: Path) -> tuple[list[Pair], list[Pair], list[str]]:
+    """Pairs to train on and to choose the best weights by, and what is wrong with the rows left out.
+
+    Args:
+        folder: laid out as `rag_lib.training.rows` says. Without a validation.jsonl, a tenth of the passages is held
+            out, and none where there are fewer than HELD_OUT_FROM.
 
     Raises:
-        ValueError: there is no such file, or not two different passages in all of them.
+        ValueError: there is no such file, or not two different passages to train on.
     """
-    files = [folder] if folder.is_file() else sorted(folder.glob("*.jsonl"))
-    if not files:
-        raise ValueError(f"there is no .jsonl file in {folder}")
-    pairs: list[Pair] = []
-    broken: list[str] = []
-    for path in files:
-        for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-            if line.strip():
-                try:
-                    pairs.append(pair_from_row(json.loads(line)))
-                except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
-                    broken.append(f"{path.name}, line {number}: {error}")
-    if len({p.passage for p in pairs}) < 2:
+    training, held_out, broken = read_rows(folder, pair_from_row)
+    if not held_out:
+        training, held_out = hold_out(training)
+    if len(distinct_passages(training)) < 2:
         raise ValueError(
-            f"{folder} holds {len(pairs)} usable pairs; training takes at least two, with different passages"
+            f"{folder} holds {len(training)} usable pairs; training takes at least two, with different passages"
             + (f" (left out: {broken[0]})" if broken else "")
         )
-    return pairs, broken
+    return training, held_out, broken
+
+
+def distinct_passages(pairs: Sequence[Pair]) -> list[Source]:
+    """The passages of the pairs, each once, in their order."""
+    return list(dict.fromkeys(p.passage for p in pairs))
+
+
+def hold_out(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
+    """Pairs to train on, and those of a tenth of the passages; none where there are few passages."""
+    passages = distinct_passages(pairs)
+    if len(passages) < HELD_OUT_FROM:
+        return list(pairs), []
+    held = set(random.Random(0).sample(passages, len(passages) // 10))
+    return [p for p in pairs if p.passage not in held], [p for p in pairs if p.passage in held]
 
 
 def holds_answer(passage: Source, answers: Sequence[str]) -> bool:

@@ -287,7 +287,7 @@ def train_own(
     """Trains a generator on a user's own triples; `ask --generator FOLDER/weights` then uses it.
 
     Args:
-        data: a folder of .jsonl files, or one of them (see `rag_lib.training.triples`).
+        data: a folder of .jsonl files, or one of them (see `rag_lib.training.rows`).
         folder: for checkpoints, log and weights; there it also resumes.
         start: the generator to start from; the bundled one before museum training where None.
         share, changes: see `own_settings`.

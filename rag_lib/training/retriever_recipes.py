@@ -34,6 +34,7 @@ from rag_lib.training.pairs import (
     MARGIN,
     Pair,
     bm25_scores,
+    distinct_passages,
     passage_text,
     read_pairs,
     with_negatives,
@@ -50,7 +51,6 @@ DPR = Settings(epochs=6, rate=1e-4, scale=1.0, rank=0, max_tokens=256)  # dot pr
 KEPT = 1.0  # share of the difference that is kept (Wortsman et al., 2022, "Robust fine-tuning")
 GENERAL = 96  # pairs from SQuAD that are mixed in against forgetting
 DEPTH = 20  # ranks beyond it count as not found
-HELD_OUT_FROM = 200  # passages; with fewer, a tenth of them would say too little
 RANKS = "ranks.jsonl"
 
 METRICS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -126,7 +126,7 @@ def squad_pairs(split: str, count: int) -> tuple[list[Pair], list[Source]]:
         )
         for r in rows
     ]
-    return pairs[:count], list(dict.fromkeys(p.passage for p in pairs))[:1000]
+    return pairs[:count], distinct_passages(pairs)[:1000]
 
 
 def against_bm25(pairs: Sequence[Pair], passages: Sequence[Source]) -> list[Pair]:
@@ -171,13 +171,14 @@ def train_museum(folder: Path, device: str = "cpu") -> None:
         write_json(folder / "settings.json", {"bm25": asdict(MUSEUM), "mined": asdict(MINED), "kept": KEPT})
 
 
-def own_pairs(data: Path) -> list[Pair]:
-    """The pairs of a folder; says which rows were left out."""
-    pairs, broken = read_pairs(data)
+def own_pairs(data: Path) -> tuple[list[Pair], list[Pair]]:
+    """The pairs of a folder to train on and those held out; says which rows were left out."""
+    training, held_out, broken = read_pairs(data)
     if is_first():
         for row in broken:
             print(f"left out: {row}", file=sys.stderr)
-    return pairs
+        print(f"{len(training)} pairs to train on, {len(held_out)} held out, {len(broken)} rows left out")
+    return training, held_out
 
 
 def train_on_pairs(
@@ -185,52 +186,51 @@ def train_on_pairs(
 ) -> None:
     """Trains an encoder on a user's own pairs; `folder` becomes a Sentence Transformers model.
 
-    From HELD_OUT_FROM passages on, a tenth of them is held out, and the weights that do best on it are kept.
+    The weights that do best on what is held out (see `read_pairs`) are kept.
 
     Raises:
         ValueError: there are too few pairs.
         ModelUnavailable: the encoder cannot be had.
         CheckpointUnusable: the folder holds a run with other settings or data.
     """
-    pairs = own_pairs(data)
+    training, held_out = own_pairs(data)
     encoder = SentenceEncoder(name, device)
-    training, held = hold_out(pairs)
-    passages = list(dict.fromkeys(p.passage for p in pairs))
-    learnt = list(dict.fromkeys(p.passage for p in training))
+    passages = distinct_passages([*training, *held_out])
     towers = OneTower(encoder, settings.max_tokens)
-    evaluate = (lambda: summary(dense_ranks(encoder, held, passages))) if held else None
-    train(towers, against_bm25(training, learnt), folder / "run", settings, evaluate)
+    evaluate = (lambda: summary(dense_ranks(encoder, held_out, passages))) if held_out else None
+    train(towers, against_bm25(training, distinct_passages(training)), folder / "run", settings, evaluate)
     merge_adapter(encoder.model)
     if is_first():
         encoder.model.save_pretrained(str(folder), create_model_card=False)
-        write_json(folder / "training.json", asdict(settings) | {"pairs": len(training), "held_out": len(held)})
+        write_json(folder / "training.json", asdict(settings) | {"pairs": len(training), "held_out": len(held_out)})
 
 
 def train_dpr(data: Path, folder: Path, settings: Settings = DPR, device: str = "cpu") -> None:
     """Trains DPR's two towers on a user's own pairs, into the folders `question` and `passage` inside `folder`.
 
+    The weights that do best on what is held out (see `read_pairs`) are kept.
+
     Raises:
         ValueError: there are too few pairs.
         CheckpointUnusable: the folder holds a run with other settings or data.
     """
-    pairs = own_pairs(data)
+    training, held_out = own_pairs(data)
     encoder = DPREncoder(device=device)
-    passages = list(dict.fromkeys(p.passage for p in pairs))
-    train(TwoTowers(encoder, settings.max_tokens), against_bm25(pairs, passages), folder / "run", settings)
+    passages = distinct_passages([*training, *held_out])
+    places = {passage: i for i, passage in enumerate(passages)}
+
+    def evaluate() -> dict[str, float]:
+        questions, vectors = encoder.encode_questions([p.question for p in held_out]), encoder.encode_passages(passages)
+        return summary(ranks_of(questions, vectors, [places[p.passage] for p in held_out]))
+
+    negatives = against_bm25(training, distinct_passages(training))
+    towers = TwoTowers(encoder, settings.max_tokens)
+    train(towers, negatives, folder / "run", settings, evaluate if held_out else None)
     for module, place in ((encoder.question, "question"), (encoder.passage, "passage")):
         merge_adapter(module)
         if is_first():
             module.save_pretrained(folder / place)
             encoder.tokenizer.save_pretrained(folder / place)
-
-
-def hold_out(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """Pairs to train on, and those of a tenth of the passages; none where there are few passages."""
-    passages = list(dict.fromkeys(p.passage for p in pairs))
-    if len(passages) < HELD_OUT_FROM:
-        return list(pairs), []
-    held = set(random.Random(0).sample(passages, len(passages) // 10))
-    return [p for p in pairs if p.passage not in held], [p for p in pairs if p.passage in held]
 
 
 class ReadOnce(MaxSimReranker):

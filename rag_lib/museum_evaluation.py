@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ from rag_lib.evaluation import (
     score_answers,
 )
 from rag_lib.generators import Generation, Generator
+from rag_lib.hits import Hit
 from rag_lib.knowledge_base import KnowledgeBase
 from rag_lib.museum import Dialogue, Question, Turn, load_articles, load_dossiers, load_summaries
 from rag_lib.pipeline import RAG
@@ -56,6 +58,17 @@ def evaluate_retriever(
         ranks.append(next((rank for rank, hit in enumerate(hits, start=1) if hit.id in ids), 0))
     figures = {f"recall@{k}": bootstrap([0 < rank <= k for rank in ranks]) for k in CUTOFFS}
     return figures | {"MRR@20": bootstrap([1 / rank if rank else 0.0 for rank in ranks])}
+
+
+class SearchedOnce:
+    """A retriever that keeps what it found, for several generators that read the same passages."""
+
+    def __init__(self, retriever: Retriever) -> None:
+        self.search = functools.cache(lambda query, k: tuple(retriever.retrieve(query, k)))
+
+    def retrieve(self, query: str, k: int) -> list[Hit]:
+        """See `Retriever.retrieve`."""
+        return list(self.search(query, k))
 
 
 def read(

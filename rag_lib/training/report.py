@@ -11,13 +11,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from tqdm.auto import tqdm
+
 from rag_lib.encoders import SentenceEncoder
 from rag_lib.evaluation import bootstrap, exact_match, f1, paired_difference, score_answers
 from rag_lib.generators import Generation, Generator, Seq2SeqGenerator
 from rag_lib.knowledge_base import KnowledgeBase
 from rag_lib.models import BASE, GENERATOR, MUSEUM_ENCODER
 from rag_lib.museum import ARTICLES, Question, load_questions
-from rag_lib.museum_evaluation import ask_all, gold_passages, read
+from rag_lib.museum_evaluation import SearchedOnce, ask_all, gold_passages, read
 from rag_lib.pipeline import RAG
 from rag_lib.retrievers import PASSAGES, Retriever, make_retriever
 from rag_lib.store import open_folder
@@ -30,7 +32,8 @@ def answer_everywhere(
     questions: Sequence[Question], knowledge: KnowledgeBase, retriever: Retriever, generator: Generator
 ) -> dict[str, list[Generation]]:
     """What a generator answers with no passage, with those that hold the answer, and with those that are found."""
-    found = [[hit.id for hit in retriever.retrieve(q.question, PASSAGES)] for q in questions]
+    searched = tqdm(questions, desc="searching")
+    found = [[hit.id for hit in retriever.retrieve(q.question, PASSAGES)] for q in searched]
     return {
         "closed book": read(questions, [[] for _ in questions], knowledge, generator),
         "gold passages": read(
@@ -72,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         questions = random.Random(0).sample(questions, options.limit)
     encoder = SentenceEncoder(MUSEUM_ENCODER)
     knowledge, _ = open_folder(ARTICLES, encoder)
-    retriever = make_retriever("reranked", knowledge, encoder)
+    retriever = SearchedOnce(make_retriever("reranked", knowledge, encoder))
     before, after = (
         answer_everywhere(questions, knowledge, retriever, Seq2SeqGenerator.load(name))
         for name in (BASE, options.generator)

@@ -19,8 +19,9 @@ from rag_lib.generators import Decoding, Seq2SeqGenerator
 from rag_lib.models import load_minilm, load_perigee
 from rag_lib.paths import MODELS
 from rag_lib.public_data import QED, SQUAD, load_public
+from rag_lib.splitting import sentence_spans
 from rag_lib.training.checkpoints import write_json
-from rag_lib.training.examples import Phase, Reading, load_triples, search_contexts
+from rag_lib.training.examples import NAME, Phase, Reading, Triple, load_triples, search_contexts
 from rag_lib.training.generator import train
 from rag_lib.training.recipes import DECODER_LAYERS, READ
 from rag_lib.warm_start import bart_from_bert
@@ -30,23 +31,33 @@ COPYING = 0.2  # the share of the examples in the copying phase, about as in the
 WHOLE = "the whole recipe"
 
 
-def phases(examples: int, copying: float) -> tuple[Phase, ...]:
-    """A copying phase, if any, and reading single passages."""
-    first = round(examples * copying / 1024) * 1024  # phases change between pools of examples
-    reading = Phase(examples - first, words=(40, 110))
-    return (Phase(first, words=(30, 60), quotes=1.0), reading) if first else (reading,)
-
-
 def variants(examples: int) -> dict[str, tuple[tuple[Phase, ...], int, tuple[str, ...]]]:
     """Phases, decoder layers and data sets of each run."""
-    both, copied = (SQUAD, QED), phases(examples, COPYING)
+    both = (SQUAD, QED)
+    first = round(examples * COPYING / 1024) * 1024  # phases change between pools of examples
+    reading, after = (Phase(n, words=(40, 110)) for n in (examples, examples - first))
+    copied = (Phase(first, words=(30, 60), quotes=1.0), after)
+    guessed = (Phase(first, words=(30, 60), quotes=0.0, mixture=(("cloze", 1.0),)), after)
     return {
         WHOLE: (copied, DECODER_LAYERS, both),
-        "without copying first": (phases(examples, 0.0), DECODER_LAYERS, both),
+        "without copying first": ((reading,), DECODER_LAYERS, both),
+        "cloze questions first": (guessed, DECODER_LAYERS, both),
         "one decoder layer": (copied, 1, both),
         "six decoder layers": (copied, 6, both),
         "without QED": (copied, DECODER_LAYERS, (SQUAD,)),
     }
+
+
+def cloze_questions(triples: list[Triple], rng: random.Random) -> list[Triple]:
+    """A question made of each context: one of its sentences with a name in it replaced by "what"."""
+    made = []
+    for context, title in {t.context: t.title for t in triples}.items():
+        a, b = rng.choice(sentence_spans(context))
+        names = [m.span() for m in NAME.finditer(context, a, b) if m.start() > a]
+        if names:
+            start, end = rng.choice(names)
+            made.append(Triple(context[a:start] + "what" + context[end:b], title, context, context[start:end], start))
+    return made
 
 
 def run(
@@ -60,7 +71,9 @@ def run(
         model = bart_from_bert(minilm, layers, tokenizer.cls_token_id, tokenizer.sep_token_id)
         triples = load_triples([row for name in data for row in load_public(name, "train")])
         settings = replace(READ, phases=stretch, warmup_steps=50)
-        train(model, tokenizer, {"read": Reading(triples, search_contexts(triples))}, folder, settings)
+        search = search_contexts(triples)
+        cloze = cloze_questions(triples, random.Random(READ.seed))
+        train(model, tokenizer, {"read": Reading(triples, search), "cloze": Reading(cloze, search)}, folder, settings)
         write_json(done, answer_rows(Seq2SeqGenerator(model, tokenizer, decoding), rows))
     return json.loads(done.read_text(encoding="utf-8"))
 

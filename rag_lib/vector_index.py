@@ -268,7 +268,8 @@ class FaissIndex:
             scores, numbers = self.serving.search(self.index, queries[pending], depth, effort)
             for i, row, row_scores in zip(pending, numbers.tolist(), scores.tolist(), strict=True):
                 # Neither FAISS's padding, -1, nor a tombstone has an id.
-                found[i] = [Hit(self.ids[n], s) for n, s in zip(row, row_scores, strict=True) if n in self.ids]
+                names = map(self.ids.get, row)
+                found[i] = [Hit(name, s) for name, s in zip(names, row_scores, strict=True) if name is not None]
             if depth == self.index.ntotal:
                 break
             pending = [i for i in pending if len(found[i]) <= k or found[i][k - 1].score == found[i][-1].score]

@@ -43,7 +43,6 @@ def variants(examples: int) -> dict[str, tuple[tuple[Phase, ...], int, tuple[str
         "without copying first": ((reading,), DECODER_LAYERS, both),
         "cloze questions first": (guessed, DECODER_LAYERS, both),
         "one decoder layer": (copied, 1, both),
-        "six decoder layers": (copied, 6, both),
         "without QED": (copied, DECODER_LAYERS, (SQUAD,)),
     }
 

@@ -63,7 +63,7 @@ def draw_shop() -> None:
     save(figure, "product_popularity")
 
 
-STAGES = {"read: SQuAD": "log.jsonl", "jobs: SQuAD": "log-jobs.jsonl", "museum: museum": "log-museum.jsonl"}
+STAGES = {"read (SQuAD)": "log.jsonl", "jobs (SQuAD)": "log-jobs.jsonl", "museum": "log-museum.jsonl"}
 
 
 def draw_training(folder: Path) -> None:
@@ -74,9 +74,9 @@ def draw_training(folder: Path) -> None:
         seen, f1, em = zip(*((r["seen"] / 1000, 100 * r["f1"], 100 * r["em"]) for r in rows if "f1" in r), strict=True)
         ax.plot(seen, f1, "o-", color=BLUE, label="F1")
         ax.plot(seen, em, "s--", color=ORANGE, label="exact match")
-        ax.set(xlabel="thousand examples seen", ylim=(0, 100), title=f"{stage} validation")
+        ax.set(xlabel="thousand examples seen", ylim=(0, 100), title=stage)
         ax.set_xlim(left=0)
-    axes[0].set_ylabel("%, 300 held-out questions")
+    axes[0].set_ylabel("% of 300 held-out questions")
     axes[0].legend(frameon=False, loc="lower right")
     save(figure, "generator_training")
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 
 import matplotlib.pyplot as plt
 from IPython.display import display
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rag_lib.evaluation import Estimate
 from rag_lib.pipeline import Answer
 
 # Okabe and Ito (2008), "Color Universal Design"
@@ -38,6 +41,72 @@ def show(figure: Figure, alt: str) -> None:
     figure.savefig(png, format="png", bbox_inches="tight")
     plt.close(figure)
     display({"image/png": png.getvalue(), "text/plain": alt}, metadata={"image/png": {"alt": alt}}, raw=True)
+
+
+def draw_interval(ax: Axes, y: float, estimate: Estimate, colour: str) -> None:
+    """Draws a mean as a dot on its interval, at the height y."""
+    ax.plot([estimate.low, estimate.high], [y, y], color=colour, linewidth=4)
+    ax.plot(estimate.mean, y, "o", color=BLACK, markersize=6)
+
+
+def draw_estimates(ax: Axes, x: Sequence[float], estimates: Sequence[Estimate], colour: str, label: str = "") -> None:
+    """Draws means over x, joined by a line, with their intervals as whiskers."""
+    means = [e.mean for e in estimates]
+    whiskers = [[e.mean - e.low for e in estimates], [e.high - e.mean for e in estimates]]
+    ax.errorbar(x, means, yerr=whiskers, fmt="o-", capsize=4, color=colour, label=label)
+
+
+def draw_before_after(estimates: Mapping[tuple[str, str], tuple[Estimate, Estimate]]) -> Figure:
+    """Two estimates of each (condition, metric), before and after: a panel a metric, a row a condition."""
+    conditions = list(dict.fromkeys(condition for condition, _ in reversed(estimates)))
+    metrics = list(dict.fromkeys(metric for _, metric in estimates))
+    size = (10, 1.4 + 0.8 * len(conditions))
+    figure, axes = plt.subplots(1, len(metrics), figsize=size, sharey=True, squeeze=False)
+    for ax, metric in zip(axes[0], metrics, strict=True):
+        for y, condition in enumerate(conditions):
+            before, after = estimates[condition, metric]
+            draw_interval(ax, y + 0.12, before, ORANGE)
+            draw_interval(ax, y - 0.12, after, BLUE)
+        before, after = estimates[conditions[0], metric]
+        ax.text(before.mean, 0.22, "before", color=ORANGE, ha="center", va="bottom")
+        ax.text(after.mean, -0.22, "after", color=BLUE, ha="center", va="top")
+        ax.set(xlabel=f"{metric}, 95 % interval", xlim=(-0.02, 1), ylim=(-0.7, len(conditions) - 0.5))
+        ax.set_yticks(range(len(conditions)), conditions)
+    figure.tight_layout()
+    return figure
+
+
+def draw_beams(levels: Sequence[Sequence[tuple[float, str, str]]], start: str = "<s>") -> Figure:
+    """A beam search as a tree: in each level the continuations, as (probability, text so far, what becomes of it)."""
+    fates = {"goes on": GREEN, "finished": ORANGE, "dropped": "#777777"}
+    figure, ax = plt.subplots(figsize=(10, 4.6))
+    ax.text(0, 1.5, start, ha="center", va="center", bbox={"boxstyle": "round", "facecolor": "white"})
+    places = {start: (0.0, 1.5)}
+    for x, level in enumerate(levels, start=1):
+        for y, (probability, text, fate) in enumerate(level):
+            places[text] = (x, 3 - y)
+            before, word = text.rsplit(" ", 1)
+            ax.plot([places[before][0] + 0.16, x - 0.2], [places[before][1], 3 - y], color=fates[fate], linewidth=1.5)
+            box = {"boxstyle": "round", "facecolor": "white", "edgecolor": fates[fate], "linewidth": 2}
+            ax.text(x, 3 - y, f"{word}  {probability:.3f}", ha="center", va="center", bbox=box, fontsize=13)
+    for y, (fate, colour) in enumerate(fates.items()):
+        ax.text(-0.25, 3 - 0.35 * y, fate, color=colour, fontsize=13)
+    ax.set(xlim=(-0.3, len(levels) + 0.4), ylim=(-0.4, 3.4))
+    ax.axis("off")
+    return figure
+
+
+def label_apart(ax: Axes, labels: Sequence[tuple[str, float, float, str]]) -> None:
+    """Writes labels (text, x, y, colour) in frames, the lowest first, each moved up until it is clear of the others."""
+    (left, right), (bottom, top) = ax.get_xlim(), ax.get_ylim()
+    width, height = 0.22 * (right - left), 0.055 * (top - bottom)
+    placed: list[tuple[float, float]] = []
+    for text, x, y, colour in sorted(labels, key=lambda label: label[2]):
+        while any(abs(x - a) < width and abs(y - b) < height for a, b in placed):
+            y += height / 4
+        placed.append((x, y))
+        box = {"boxstyle": "round,pad=0.2", "facecolor": "white", "edgecolor": colour, "linewidth": 2.5, "alpha": 0.9}
+        ax.text(x, y, text, ha="center", va="center", fontsize=13, bbox=box)
 
 
 # The stations of a question, where they are drawn, and the chapters that build them.

@@ -1,12 +1,16 @@
 """What chapter 01 builds agrees with the finished version in rag_lib."""
 
+import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from chapters import definitions
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_lib import documents, splitting
+from rag_lib.evaluation import Estimate
 from rag_lib.museum import ARTICLES, load_articles, load_dossiers
+from rag_lib.plots import draw_estimates
 from rag_lib.splitting import Splitting, passage_spans
 
 chapter = definitions("01_documents_and_passages")
@@ -65,3 +69,12 @@ def test_the_museum_is_split_alike(settings):
 @given(TEXT, st.integers(1, 8), st.sampled_from(sorted(splitting.METHODS)))
 def test_any_text_is_split_alike(text, size, method):
     assert ours(text, Splitting(size, method=method)) == passage_spans(text, Splitting(size, method=method))
+
+
+def test_whiskers_reach_from_the_low_to_the_high_end_of_an_interval():
+    figure, ax = plt.subplots()
+    draw_estimates(ax, [30, 60], [Estimate(0.5, 0.4, 0.7, 9), Estimate(0.6, 0.5, 0.65, 9)], "red")
+    (points, _, (whiskers,)) = ax.containers[0]
+    plt.close(figure)
+    np.testing.assert_allclose(points.get_xydata(), [[30, 0.5], [60, 0.6]])
+    np.testing.assert_allclose(whiskers.get_segments(), [[[30, 0.4], [30, 0.7]], [[60, 0.5], [60, 0.65]]])

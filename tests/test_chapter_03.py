@@ -1,5 +1,6 @@
 """What notebook 03 builds step by step is what rag_lib, Sentence Transformers and transformers compute."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -13,6 +14,7 @@ from torch.testing import assert_close
 
 from rag_lib.models import load_minilm
 from rag_lib.museum import load_articles
+from rag_lib.plots import label_apart
 
 chapter = definitions("03_embeddings")
 TEXTS = [
@@ -109,3 +111,13 @@ def test_neighbours_are_the_nearest_others():
         distances = np.linalg.norm(points - points[i], axis=1)
         assert i not in near
         assert sorted(distances[near]) == sorted(distances)[1:5]
+
+
+def test_labels_of_one_place_are_written_one_above_the_other():
+    figure, ax = plt.subplots()
+    label_apart(ax, [("c", 0.9, 0.5, "red"), ("b", 0.5, 0.5, "red"), ("a", 0.5, 0.499, "red")])
+    places = {text.get_text(): text.get_position() for text in ax.texts}
+    plt.close(figure)
+    assert places["a"] == (0.5, 0.499)  # the lowest stays
+    assert places["b"][0] == 0.5 and places["b"][1] > 0.499 + 0.05
+    assert places["c"] == (0.9, 0.5)  # nobody is near

@@ -5,6 +5,7 @@ import functools
 import math
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import nbformat
 import pytest
 import torch
@@ -16,6 +17,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from rag_lib import search
 from rag_lib.decoding import allowed_next
+from rag_lib.plots import draw_beams
 from rag_lib.search import Marks, Seq2SeqStep
 
 each_model = pytest.mark.parametrize(("architecture", "seed"), TINY[::2])  # one of each architecture
@@ -135,3 +137,12 @@ def test_a_cache_of_keys_and_values():
     for token, expected in zip(x, theirs, strict=True):
         ours, keys, values = chapter().attend_next(token, keys, values)
         torch.testing.assert_close(ours, expected, atol=1e-5, rtol=1e-4)
+
+
+def test_the_picture_of_a_beam_search_names_every_continuation():
+    level = [(0.55, "<s> the", "goes on"), (0.4, "<s> Laika", "finished"), (0.05, "<s> a", "dropped")]
+    figure = draw_beams([level, [(0.5, "<s> the end", "finished")]])
+    texts = {text.get_text() for text in figure.axes[0].texts}
+    plt.close(figure)
+    assert texts >= {"the  0.550", "Laika  0.400", "a  0.050", "end  0.500", "goes on", "finished", "dropped"}
+    assert len(figure.axes[0].lines) == 4

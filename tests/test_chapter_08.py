@@ -65,6 +65,17 @@ def test_holds_answer(text, answers, expected):
     assert pairs.holds_answer(Source("", text), answers) is expected
 
 
+def test_negatives_that_hold_an_answer_are_left_out():
+    rng, words = np.random.default_rng(0), ["red", "blue", "green", "giant", "dwarf"]
+    texts = [" ".join(rng.choice(words, 2)) for _ in range(12)]
+    known = [pairs.Pair(word, Source("", "own"), (word,)) for word in words]
+    scores = rng.random((len(known), len(texts)))
+    holding = chapter().with_answers(scores, texts, [p.answers for p in known])
+    chosen = np.where(holding, -np.inf, scores).argmax(axis=1)
+    mined = pairs.with_negatives(known, [Source("", t) for t in texts], scores, count=1)
+    assert [(Source("", texts[n]),) for n in chosen] == [p.negatives for p in mined]
+
+
 @given(st.permutations("abcdefghijklmnopqrstuvwxyz"), st.sampled_from("abcxyz"))
 def test_figures_from_a_rank_are_those_from_the_ranking(order, right):
     scores = np.array([[-order.index(c) for c in sorted(order)]], dtype=float)

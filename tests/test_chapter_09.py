@@ -3,18 +3,22 @@
 import random
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from chapters import definitions
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from matplotlib import pyplot as plt
 from test_training import SETTINGS, drawn, small_model
 from torch.nn import functional as F
 from transformers import T5Config, T5ForConditionalGeneration
 from transformers.models.bart.modeling_bart import shift_tokens_right
 
 from rag_lib.adapters import adapter_weights, add_adapter, apply_adapter
+from rag_lib.evaluation import Estimate
 from rag_lib.models import load_minilm
+from rag_lib.plots import draw_before_after
 from rag_lib.prompts import ANSWER, PREFIXES, Source
 from rag_lib.training import features, generator, halving
 from rag_lib.training.examples import Phase
@@ -81,9 +85,11 @@ def test_losses(chapter, reader, examples):
     assert token.item() == pytest.approx(expected["token"].item(), abs=1e-5)
     assert token.item() == pytest.approx(F.cross_entropy(logits.transpose(1, 2), batch["labels"]).item(), abs=1e-5)
     assert choice.item() == pytest.approx(expected["constrained"].item(), abs=1e-5)
-    alone = [chapter.mean_loss(reader, [e]) * len(chapter.labels_of(e.target, reader)) for e in ours]
-    labels = sum(len(chapter.labels_of(e.target, reader)) for e in ours)
-    assert chapter.mean_loss(reader, ours, size=len(ours)) == pytest.approx(sum(alone) / labels, rel=0.02), "bfloat16"
+    alone, labels = chapter.losses_one_by_one(reader, ours), [len(chapter.labels_of(e.target, reader)) for e in ours]
+    assert chapter.mean_loss(reader, ours) == pytest.approx(np.mean(alone))
+    with torch.no_grad():
+        together = chapter.total_loss(reader, ours).item()
+    assert together == pytest.approx(np.average(alone, weights=labels), rel=0.02), "bfloat16"
 
 
 def test_the_difference_is_the_librarys(chapter, reader, examples, tokenizer):
@@ -111,6 +117,23 @@ def test_the_difference_is_the_librarys(chapter, reader, examples, tokenizer):
 def test_the_rate(chapter, seen, batch_size):
     s = features.Settings(phases=(), warmup_steps=4, batch_size=batch_size, decay=0.5)
     assert chapter.rate_factor(seen, 400, batch_size) == pytest.approx(generator.schedule(seen, 400, s))
+    assert chapter.rate_factor(seen, None, batch_size) == min(1.0, (seen + batch_size) / (4 * batch_size))
+
+
+def test_before_and_after_are_drawn_where_they_are():
+    estimates = {
+        (condition, metric): (Estimate(0.1 * i, 0, 0.2 * i, 9), Estimate(0.3 * i, 0.2 * i, 0.4 * i, 9))
+        for i, condition in enumerate(("gold", "retrieved"), start=1)
+        for metric in ("EM", "F1")
+    }
+    figure = draw_before_after(estimates)
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == ["retrieved", "gold"], "the first is at the top"
+    for ax, metric in zip(figure.axes, ("EM", "F1"), strict=True):
+        assert ax.get_xlabel().startswith(metric)
+        dots = [(line.get_xdata()[0], round(line.get_ydata()[0])) for line in ax.lines if len(line.get_xdata()) == 1]
+        assert np.allclose(dots, [(0.2, 0), (0.6, 0), (0.1, 1), (0.3, 1)])
+    plt.close(figure)
 
 
 @settings(max_examples=50)

@@ -161,15 +161,15 @@ def test_named_index_and_the_library_stay_together(history):
         name = f"v{number}"
         if put:
             # Rows apart from one another for every name, or ties would be broken differently.
-            ours.put(name, X[row * 6 + number % 6])
+            CHAPTER["put"](ours, name, X[row * 6 + number % 6])
             finished.add([name], X[row * 6 + number % 6][None])
         elif name in ours.numbers:
-            ours.remove(name)
+            CHAPTER["remove"](ours, name)
             finished.remove([name])
     for q in Q[:3]:
-        assert sorted(ours.search(q, 20)) == sorted(h.id for h in finished.search(q[None], 20)[0])
+        assert sorted(CHAPTER["find"](ours, q, 20)) == sorted(h.id for h in finished.search(q[None], 20)[0])
         scores = dict(finished.search(q[None], 20)[0])
-        order = [scores[name] for name in ours.search(q, 20)]
+        order = [scores[name] for name in CHAPTER["find"](ours, q, 20)]
         np.testing.assert_allclose(order, sorted(order, reverse=True), atol=1e-6)
 
 
@@ -188,10 +188,11 @@ def test_the_living_are_found_among_tombstones():
 def test_an_index_is_saved_loaded_and_refused(tmp_path):
     index = CHAPTER["NamedIndex"](DIMENSION)
     for i, x in zip("abc", X, strict=False):
-        index.put(i, x)
+        CHAPTER["put"](index, i, x)
     CHAPTER["save"](index, tmp_path, "one")
     again = CHAPTER["load"](tmp_path, "one")
-    assert again.search(Q[0], 3) == index.search(Q[0], 3) and again.next_number == 3
+    find = CHAPTER["find"]
+    assert find(again, Q[0], 3) == find(index, Q[0], 3) and again.next_number == 3
     with pytest.raises(ValueError, match="another encoder"):
         CHAPTER["load"](tmp_path, "two")
     (tmp_path / "names.json").write_text('[{"a": 0}, 3]')

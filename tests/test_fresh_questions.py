@@ -15,7 +15,8 @@ from rag_lib.retrievers import make_retriever
 from rag_lib.store import open_folder
 
 ROWS = [json.loads(line) for line in (ROOT / "tests" / "fresh_questions.jsonl").read_text("utf-8").splitlines()]
-PROMISED_F1, PROMISED_SILENCE = 0.675, 0.52  # data/README.md
+# Silence as in data/README.md; F1 as on the 200 validation questions first asked, above the 0.630 of all 669.
+PROMISED_F1, PROMISED_SILENCE = 0.675, 0.52
 
 
 @pytest.fixture(scope="module")

@@ -135,6 +135,9 @@ def test_before_and_after_are_drawn_where_they_are():
         assert ax.get_xlabel().startswith(metric)
         dots = [(line.get_xdata()[0], round(line.get_ydata()[0])) for line in ax.lines if len(line.get_xdata()) == 1]
         assert np.allclose(dots, [(0.2, 0), (0.6, 0), (0.1, 1), (0.3, 1)])
+        bars = [line.get_xydata() for line in ax.lines if len(line.get_xdata()) == 2]
+        assert np.allclose([b[:, 0] for b in bars], [(0, 0.4), (0.4, 0.8), (0, 0.2), (0.2, 0.4)])
+        assert all(b[0, 1] == b[1, 1] for b in bars), "an interval lies level"
     plt.close(figure)
 
 

@@ -26,7 +26,9 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument(
         "--documents", type=Path, default=ARTICLES, metavar="FOLDER", help="your own files (default: the museum)"
     )
-    ask.add_argument("--index", type=Path, metavar="FOLDER", help="an index made by `index`, instead of --documents")
+    ask.add_argument(
+        "--index", type=folder_name, metavar="FOLDER", help="an index made by `index`, instead of --documents"
+    )
     ask.add_argument("--retriever", choices=RETRIEVERS, default="reranked", help="default: reranked")
     ask.add_argument(
         "--encoder",
@@ -39,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
 
     index = commands.add_parser("index", help="build an index of documents and save it")
     index.add_argument("--documents", type=Path, default=ARTICLES, metavar="FOLDER")
-    index.add_argument("--index", type=Path, required=True, metavar="FOLDER", help="where to save it")
+    index.add_argument("--index", type=folder_name, required=True, metavar="FOLDER", help="where to save it")
     index.add_argument("--encoder", metavar="NAME")
     index.set_defaults(run=run_index)
 
@@ -133,6 +135,17 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+def folder_name(text: str) -> Path:
+    """A folder by its name.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no name, which would mean the folder one stands in.
+    """
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a folder needs a name")
+    return Path(text)
+
+
 def run_ask(options: argparse.Namespace) -> None:
     """Prints an answer, its sources and the seconds it took."""
     question = check_query(options.question)
@@ -190,8 +203,9 @@ def run_index(options: argparse.Namespace) -> None:
     from rag_lib.documents import folder_digest, load_documents
     from rag_lib.encoders import SentenceEncoder
     from rag_lib.knowledge_base import build
-    from rag_lib.store import save
+    from rag_lib.store import check_ours, save
 
+    check_ours(options.index)  # before the work
     collection = load_documents(options.documents)
     report(collection.skipped)
     encoder = SentenceEncoder(options.encoder)

@@ -35,9 +35,11 @@ from rag_lib.vector_index import KINDS, FaissIndex
 
 FORMAT = 1
 VERSION = re.compile(r"v-[0-9a-f]{12}")
+SCRATCH = re.compile(r"current\.[0-9a-f]{32}\.tmp")
 LEFTOVER_SECONDS = 3600
 CURRENT, MANIFEST, PASSAGES, VECTORS = "current", "manifest.json", "passages.jsonl", "vectors.npy"
 NUMBERS, INDEX = "numbers.json", "index.faiss"
+VERSION_FILES = {MANIFEST, PASSAGES, VECTORS, NUMBERS, INDEX}
 
 
 class IndexUnusable(ValueError):
@@ -58,6 +60,7 @@ def write_atomically(path: Path, data: bytes) -> None:
 def new_version(folder: str | Path, about: dict) -> Iterator[Path]:
     """A folder for the files of a new version; it becomes the current one, with `about` in its manifest, at the end."""
     folder = Path(folder)
+    check_ours(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(OSError):
         remove_leftovers(folder)
@@ -113,10 +116,39 @@ def current_version(folder: Path) -> Path | None:
     return folder / name if VERSION.fullmatch(name) else None
 
 
+def is_version(path: Path) -> bool:
+    """Whether this is a version's folder as `new_version` makes it, finished or not."""
+    if not VERSION.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
+        return False
+    return all(f.name in VERSION_FILES or f.name.startswith(f"{MANIFEST}.") for f in path.iterdir())
+
+
+def is_scratch(path: Path) -> bool:
+    """Whether this is the half-written pointer of a killed process."""
+    return bool(SCRATCH.fullmatch(path.name)) and path.is_file()
+
+
+def check_ours(folder: Path) -> None:
+    """Lets only a new or empty folder pass, or one that holds an index.
+
+    Raises:
+        IndexUnusable: something else is in the folder, which a new index would mix with.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise IndexUnusable(f"{folder} is a file; an index is kept in a folder of its own")
+    if not folder.is_dir() or (folder / CURRENT).is_file() and is_version(current_version(folder) or folder):
+        return
+    if foreign := sorted(p.name for p in folder.iterdir() if not (is_version(p) or is_scratch(p))):
+        raise IndexUnusable(
+            f"{folder} is not empty and is no index (it holds {foreign[0]}): nothing was written; name a new folder"
+        )
+
+
 def remove_leftovers(folder: Path) -> None:
-    """Removes what a killed process left. Only what is old: another process may be writing right now."""
-    for path in [*folder.glob("v-*"), *folder.glob("*.tmp")]:
-        if path != current_version(folder) and time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+    """Removes what a killed process left, and nothing else. Only what is old: another process may be writing now."""
+    for path in folder.iterdir():
+        ours = is_scratch(path) or (is_version(path) and path != current_version(folder))
+        if ours and time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

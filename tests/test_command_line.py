@@ -129,3 +129,14 @@ def test_help_loads_no_model():
         [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True
     ).stdout
     assert out.endswith("False\n") and time.perf_counter() - started < 60
+
+
+def test_an_index_is_never_written_among_a_users_files(folder, tmp_path, capsys):
+    target = tmp_path / "home"
+    (target / "v-2019-thesis").mkdir(parents=True)
+    (target / "v-2019-thesis" / "chapter.txt").write_text("two years of work")
+    assert "not empty and is no index" in refused(capsys, "index", "--documents", str(folder), "--index", str(target))
+    assert (target / "v-2019-thesis" / "chapter.txt").read_text() == "two years of work"
+    with pytest.raises(SystemExit):
+        main(["index", "--documents", str(folder), "--index", ""])
+    assert "a folder needs a name" in capsys.readouterr().err

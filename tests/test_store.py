@@ -169,3 +169,32 @@ def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path, monkeypatch):
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents" / "a.txt").write_text("Mars is red.")
     assert len(open_folder(tmp_path / "documents", HashEncoder())[0]) == 1
+
+
+def contents(folder):
+    return {p.relative_to(folder): p.read_bytes() if p.is_file() else None for p in folder.rglob("*")}
+
+
+@pytest.mark.parametrize("name", ["v-2019-thesis/chapter.txt", "v-0123456789ab/notes.txt", "draft.tmp", "current"])
+def test_a_folder_of_the_users_own_is_refused_and_left_as_it_is(tmp_path, name):
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("two years of work")
+    for p in (path, path.parent):
+        os.utime(p, (0, 0))
+    before = contents(tmp_path)
+    with pytest.raises(IndexUnusable, match="not empty and is no index"):
+        save(knowledge_of(3), tmp_path)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["v-2019-thesis/chapter.txt", "v-0123456789ab/notes.txt", "draft.tmp", "README"])
+def test_what_a_user_puts_into_an_index_stays(tmp_path, name):
+    save(knowledge_of(3), tmp_path)
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text("two years of work")
+    for p in (path, path.parent):
+        os.utime(p, (0, 0))
+    save(knowledge_of(4), tmp_path)
+    assert path.read_text() == "two years of work" and len(load(tmp_path, HashEncoder())) == 4

@@ -4,24 +4,28 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 export Q
 
-.PHONY: help lab test ask install lint format lock clean
+.PHONY: help lab test check ask install lint format lock clean
 
 help:
 	@echo "make lab            learn: JupyterLab opens on the first notebook"
 	@echo "make ask Q=\"...\"    ask the museum a question"
 	@echo "make test           run all tests"
+	@echo "make check          style, and the tests that load no trained model: under 3 minutes"
 	@echo "make lint           check style;   make format: mend it"
 	@echo "make lock           lock requirements.txt anew from pyproject.toml"
 
 install:
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed; install one from https://www.python.org/downloads/" >&2; exit 1; }
-	@$(PYTHON) -m rag_lib.environment install
+	@$(PYTHON) -m rag_lib.setup install
 
 lab: install
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb
 
 test: install
 	@$(BIN)/python -m pytest
+
+check: lint
+	@$(BIN)/python -m pytest tests -m "not model"
 
 ask: install
 	@$(BIN)/python -m rag_lib ask -- "$$Q"

@@ -14,17 +14,18 @@ from pathlib import Path
 
 import torch
 
-from rag_lib.evaluation import answer_rows, bootstrap, exact_match, f1, paired_difference, score_answers
-from rag_lib.generators import Decoding, Seq2SeqGenerator
-from rag_lib.models import load_minilm, load_perigee
-from rag_lib.paths import MODELS
-from rag_lib.public_data import QED, SQUAD, load_public
-from rag_lib.splitting import sentence_spans
-from rag_lib.training.checkpoints import write_json
-from rag_lib.training.examples import NAME, Phase, Reading, Triple, load_triples, search_contexts
-from rag_lib.training.generator import train
-from rag_lib.training.recipes import DECODER_LAYERS, READ
-from rag_lib.warm_start import bart_from_bert
+from rag_lib.evaluation.answers import exact_match, f1, score_answers
+from rag_lib.evaluation.squad import QED, SQUAD, Row, answer_rows, load_public, parse
+from rag_lib.evaluation.statistics import bootstrap, paired_difference
+from rag_lib.files import MODELS, write_json
+from rag_lib.generation.generators import Decoding
+from rag_lib.generation.seq2seq import Seq2SeqGenerator
+from rag_lib.indexing.splitting import sentence_spans
+from rag_lib.models.warm_start import bart_from_bert
+from rag_lib.models.weights import load_minilm, load_perigee
+from rag_lib.training.generator.examples import NAME, Phase, ReadingTask, Triple, search_contexts
+from rag_lib.training.generator.learning import train
+from rag_lib.training.generator.recipes import DECODER_LAYERS, READ, public_triples
 
 QUESTIONS = 1_000
 COPYING = 0.2  # the share of the examples in the copying phase, about as in the whole recipe
@@ -60,7 +61,7 @@ def cloze_questions(triples: list[Triple], rng: random.Random) -> list[Triple]:
 
 
 def run(
-    folder: Path, stretch: tuple[Phase, ...], layers: int, data: tuple[str, ...], rows: list[dict], decoding: Decoding
+    folder: Path, stretch: tuple[Phase, ...], layers: int, data: tuple[str, ...], rows: list[Row], decoding: Decoding
 ) -> list[str]:
     """Trains one variant and returns what it answers; from its file where it was finished before."""
     done = folder / "answers.json"
@@ -68,18 +69,19 @@ def run(
         minilm, tokenizer = load_minilm()
         torch.manual_seed(READ.seed)
         model = bart_from_bert(minilm, layers, tokenizer.cls_token_id, tokenizer.sep_token_id)
-        triples = load_triples([row for name in data for row in load_public(name, "train")])
+        triples = public_triples(data)
         settings = replace(READ, phases=stretch, warmup_steps=50)
         search = search_contexts(triples)
         cloze = cloze_questions(triples, random.Random(READ.seed))
-        train(model, tokenizer, {"read": Reading(triples, search), "cloze": Reading(cloze, search)}, folder, settings)
+        tasks = {"read": ReadingTask(triples, search), "cloze": ReadingTask(cloze, search)}
+        train(model, tokenizer, tasks, folder, settings)
         write_json(done, answer_rows(Seq2SeqGenerator(model, tokenizer, decoding), rows))
     return json.loads(done.read_text(encoding="utf-8"))
 
 
-def figures(answers: list[str], base: list[str], rows: list[dict]) -> dict[str, str]:
+def figures(answers: list[str], base: list[str], rows: list[Row]) -> dict[str, str]:
     """Exact match, F1, and the paired difference of exact match."""
-    gold = [row["answers"]["text"] for row in rows]
+    gold = [row.texts for row in rows]
     scores, before = score_answers(answers, gold, exact_match), score_answers(base, gold, exact_match)
     return {
         "exact match": str(bootstrap(scores)),
@@ -94,7 +96,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="checkpoints and answers; resumes")
     parser.add_argument("--examples", type=int, default=8_192, metavar="N", help="of each run (default: 8192)")
     options = parser.parse_args()
-    rows = random.Random(2).sample(list(load_public(SQUAD, "validation")), QUESTIONS)
+    rows = [parse(row) for row in random.Random(2).sample(list(load_public(SQUAD, "validation")), QUESTIONS)]
     table, base = {}, None
     for name, (stretch, layers, data) in variants(options.examples).items():
         answers = run(options.output / name.replace(" ", "-"), stretch, layers, data, rows, Decoding())

@@ -15,8 +15,8 @@ import bm25s
 import numpy as np
 from tqdm.auto import tqdm
 
-from rag_lib.analysis import Analyzer
-from rag_lib.bm25 import BM25
+from rag_lib.indexing.analysis import Analyzer
+from rag_lib.indexing.bm25 import BM25
 
 PASSAGES, QUERIES, ROUNDS, K = 100_000, 300, 5, 10
 QUERY_WORDS = 8

@@ -18,17 +18,24 @@ import torch
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from rag_lib.encoders import SentenceEncoder
-from rag_lib.evaluation import bootstrap, f1, paired_difference, score_answers
-from rag_lib.generators import Decoding, Seq2SeqGenerator, computes_in_half
-from rag_lib.models import MUSEUM_ENCODER, load_generator
-from rag_lib.museum import ARTICLES, load_questions
-from rag_lib.pipeline import vote
-from rag_lib.prompts import ANSWER, BUNDLED, Source
-from rag_lib.retrievers import PASSAGES, make_retriever
-from rag_lib.store import open_folder
+from rag_lib.evaluation.answers import f1, score_answers
+from rag_lib.evaluation.statistics import bootstrap, paired_difference
+from rag_lib.files import ARTICLES
+from rag_lib.generation.encoding import computes_in_half
+from rag_lib.generation.generators import Decoding
+from rag_lib.generation.jobs import ANSWER
+from rag_lib.generation.prompts import BUNDLED
+from rag_lib.generation.seq2seq import Seq2SeqGenerator
+from rag_lib.indexing.documents import Source
+from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.indexing.store import open_folder
+from rag_lib.models.weights import MUSEUM_ENCODER, load_generator
+from rag_lib.museum.collection import load_questions
+from rag_lib.pipeline.rag import vote
+from rag_lib.retrieval.base import PASSAGES, passage_probabilities
+from rag_lib.retrieval.catalogue import make_retriever
 
-Way = Callable[[str, list[Source], list[float]], str]
+Way = Callable[[str, list[Source], list[float]], str]  # a question and passages with their probabilities
 PLAIN = "plain loop over passages"
 
 
@@ -36,7 +43,7 @@ def plain_loop(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Wa
     """Reads every passage by itself, one `generate` call each."""
 
     @torch.inference_mode()
-    def answer(question: str, sources: list[Source], scores: list[float]) -> str:
+    def answer(question: str, sources: list[Source], probabilities: list[float]) -> str:
         found = []
         for source in sources:
             text = BUNDLED.render(ANSWER, question, [source])
@@ -51,15 +58,15 @@ def plain_loop(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> Wa
 
 def together(generator: Seq2SeqGenerator) -> Way:
     """Fusion-in-Decoder alone."""
-    return lambda question, sources, scores: generator.generate([question], [sources])[0].text
+    return lambda question, sources, probabilities: generator.generate([question], [sources])[0].text
 
 
 def voting(generator: Seq2SeqGenerator) -> Way:
     """Fusion-in-Decoder and every passage alone, with a vote: what `RAG.ask` does."""
 
-    def answer(question: str, sources: list[Source], scores: list[float]) -> str:
+    def answer(question: str, sources: list[Source], probabilities: list[float]) -> str:
         all_of_them, *alone = generator.generate([question] * (len(sources) + 1), [sources, *([s] for s in sources)])
-        return vote(all_of_them, alone, scores).text
+        return vote(all_of_them, alone, probabilities).text
 
     return answer
 
@@ -78,15 +85,15 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(2)
     encoder = SentenceEncoder(MUSEUM_ENCODER)
-    knowledge, _ = open_folder(ARTICLES, encoder)
+    knowledge = open_folder(ARTICLES, encoder)
     retriever = make_retriever("reranked", knowledge, encoder)
     asked = [q for q in load_questions("validation") if q.answers]
     questions = random.Random(0).sample(asked, min(options.questions, len(asked)))
     found = []
     for q in tqdm(questions, desc="searching"):
         hits = retriever.retrieve(q.question, PASSAGES)
-        passages = [knowledge.passages[h.id] for h in hits]
-        found.append(([Source(p.title, p.text) for p in passages], [h.score for h in hits]))
+        sources = [knowledge.passages[h.id].source for h in hits]
+        found.append((sources, passage_probabilities(hits, retriever.temperature)))
 
     model, tokenizer = load_generator()
     exact = Seq2SeqGenerator(model, tokenizer)
@@ -101,10 +108,10 @@ def main() -> None:
     }
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     texts: dict[str, list[str]] = {name: [] for name in ways}
-    for question, (sources, scores) in zip(tqdm(questions, desc="answering"), found, strict=True):
+    for question, (sources, probabilities) in zip(tqdm(questions, desc="answering"), found, strict=True):
         for name, way in ways.items():
             started = perf_counter()
-            texts[name].append(way(question.question, sources, scores))
+            texts[name].append(way(question.question, sources, probabilities))
             seconds[name].append(perf_counter() - started)
 
     gold = [q.answers for q in questions]

@@ -15,8 +15,8 @@ import torch  # noqa: F401  before faiss: the other order crashes on macOS
 
 import faiss  # isort: skip
 
-from rag_lib.evaluation import Estimate, bootstrap
-from rag_lib.vector_index import make_index
+from rag_lib.evaluation.statistics import Estimate, bootstrap
+from rag_lib.indexing.vector_index import make_index
 
 
 def unit_vectors(n: int, dimension: int, seed: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -28,3 +29,15 @@ def check_k(k: int) -> int:
 def best(hits: list[Hit], k: int) -> list[Hit]:
     """The k best hits, ties in the order of their ids."""
     return sorted(hits, key=lambda h: (-h.score, h.id))[:k]
+
+
+def top_k(ids: Sequence[str], scores: np.ndarray, k: int, above: float = -np.inf) -> list[Hit]:
+    """The at most k ids whose scores (len(ids),) are highest and above `above`, best first, ties by id.
+
+    All that tie with the k-th are kept until the ids decide, so that the result does not depend on the order of `ids`.
+    """
+    found = np.flatnonzero(scores > above)
+    if len(found) > k:
+        threshold = np.partition(scores[found], -k)[-k]
+        found = found[scores[found] >= threshold]
+    return best([Hit(ids[i], float(scores[i])) for i in found], k)

@@ -11,8 +11,8 @@ from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rag_lib.evaluation import Estimate
-from rag_lib.pipeline import Answer
+from rag_lib.evaluation.statistics import Estimate
+from rag_lib.pipeline.rag import Answer
 
 # Okabe and Ito (2008), "Color Universal Design"
 BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY, YELLOW, BLACK = (

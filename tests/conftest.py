@@ -9,11 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from rag_lib.documents import Document
-from rag_lib.encoders import SentenceEncoder
-from rag_lib.knowledge_base import KnowledgeBase, build
+from rag_lib.indexing.documents import Document
+from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.indexing.knowledge_base import KnowledgeBase, build
 
 ROOT = Path(__file__).resolve().parent.parent
+LOADING = {"encoder", "knowledge", "bundled", "rag"}  # fixtures that load a trained model
+
+
+def pytest_collection_modifyitems(items):
+    """Marks what `make check` leaves out: tests that load a trained model, and notebooks."""
+    for item in items:
+        if LOADING.intersection(getattr(item, "fixturenames", ())) or item.path.suffix == ".ipynb":
+            item.add_marker(pytest.mark.model)
+
 
 TEXTS = {
     "laika": "Laika was a dog from the streets of Moscow. She flew in Sputnik 2 on 3 November 1957. She died in orbit.",

@@ -70,9 +70,14 @@ def from_first(value: int, device: torch.device) -> int:
 
 
 def add_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
-    """Gives every parameter the sum of all processes' gradients."""
-    if dist.is_initialized():
-        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        vector_to_parameters(total(parameters_to_vector(gradients)), gradients)
-        for p, gradient in zip(parameters, gradients, strict=True):
-            p.grad = gradient
+    """Gives every parameter the sum of all processes' gradients; one that is used in none stays without."""
+    if not dist.is_initialized():
+        return
+    used_in = total(
+        torch.tensor([p.grad is not None for p in parameters], dtype=torch.int, device=parameters[0].device)
+    )
+    used = [p for p, processes in zip(parameters, used_in.tolist(), strict=True) if processes]
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in used]
+    vector_to_parameters(total(parameters_to_vector(gradients)), gradients)
+    for p, gradient in zip(used, gradients, strict=True):
+        p.grad = gradient

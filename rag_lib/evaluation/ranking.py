@@ -1,0 +1,65 @@
+"""How good a ranking is: recall@k, reciprocal rank and nDCG, as trec_eval computes them.
+
+Taught in notebooks/05_retrieval.ipynb. A ranking is a list of ids, best first. Judgements are a mapping id → grade,
+where a grade above 0 means relevant and an id that is not in it counts as grade 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+
+
+def relevant_ids(grades: Mapping[str, int]) -> set[str]:
+    """The ids judged relevant.
+
+    Raises:
+        ValueError: there are none, and every metric would divide by zero.
+    """
+    relevant = {i for i, grade in grades.items() if grade > 0}
+    if not relevant:
+        raise ValueError("nothing is judged relevant: leave such a query out and count it")
+    return relevant
+
+
+def recall_at_k(ranking: Sequence[str], grades: Mapping[str, int], k: int) -> float:
+    """The share of the relevant ids that are among the first k."""
+    relevant = relevant_ids(grades)
+    return len(relevant & set(ranking[:k])) / len(relevant)
+
+
+def reciprocal_rank(ranking: Sequence[str], grades: Mapping[str, int], k: int) -> float:
+    """1 / rank of the first relevant id, 0 where none is among the first k; its mean over queries is MRR@k."""
+    relevant = relevant_ids(grades)
+    return next((1 / rank for rank, i in enumerate(ranking[:k], start=1) if i in relevant), 0.0)
+
+
+def dcg(gains: Sequence[int]) -> float:
+    """Gains in the order of their ranks, each divided by log2(rank + 1), summed (Järvelin and Kekäläinen, 2002)."""
+    return sum(gain / np.log2(rank + 1) for rank, gain in enumerate(gains, start=1))
+
+
+def ndcg_at_k(ranking: Sequence[str], grades: Mapping[str, int], k: int) -> float:
+    """DCG of the first k over that of the best possible order: 1 for a perfect ranking. The gain is the grade."""
+    relevant = relevant_ids(grades)
+    gains = [grades[i] if i in relevant else 0 for i in ranking[:k]]
+    ideal = sorted((grades[i] for i in relevant), reverse=True)[:k]
+    return float(dcg(gains) / dcg(ideal))
+
+
+Metric = Callable[[Sequence[str], Mapping[str, int]], float]  # of a ranking, given the judgements
+
+
+def ranking_metrics(cutoffs: Sequence[int]) -> dict[str, Metric]:
+    """Recall at each cutoff, the reciprocal rank within the last one and nDCG@10, each under its name."""
+    recalls = {f"recall@{k}": partial(recall_at_k, k=k) for k in cutoffs}
+    last = max(cutoffs)
+    return recalls | {f"MRR@{last}": partial(reciprocal_rank, k=last), "nDCG@10": partial(ndcg_at_k, k=10)}
+
+
+def of_ranks(ranks: Sequence[int], metric: Metric) -> np.ndarray:
+    """A metric question by question, (len(ranks),), from the rank of the one right id: 0 where it was not found."""
+    rankings = ([""] * (rank - 1) + ["right"] * (rank > 0) for rank in map(int, ranks))
+    return np.array([metric(ranking, {"right": 1}) for ranking in rankings], dtype=float)

@@ -1,0 +1,114 @@
+"""Where the course's data lie, and how files are read and written."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+DATA = Path(__file__).resolve().parent.parent / "data"
+MUSEUM = DATA / "museum"
+ARTICLES = MUSEUM / "articles"
+MODELS = DATA / "models"
+
+
+def cache_folder() -> Path:
+    """Folder for what can be built again: RAG_CACHE, or the operating system's own place for caches."""
+    if folder := os.environ.get("RAG_CACHE"):
+        return Path(folder)
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "rag_lib"
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Writes a file so that at any moment, also after a kill, it holds either its old bytes or the new ones.
+
+    Raises:
+        OSError: it cannot be written; nothing half-written stays behind.
+    """
+    scratch = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(scratch, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(scratch, path)
+    except BaseException:
+        scratch.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, value: object) -> None:
+    """Writes a value as JSON, atomically."""
+    write_atomically(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def append_json(path: Path, row: Mapping) -> None:
+    """Adds one row to a file of JSON lines."""
+    with open(path, "a", encoding="utf-8") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def write_json_lines(path: Path, rows: Iterable[Mapping]) -> None:
+    """Writes rows as JSON lines, atomically."""
+    lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_atomically(path, "".join(lines).encode())
+
+
+class BadLine(ValueError):
+    """A line of a file is not what it should be; the message begins with the file and the line's number."""
+
+    def __init__(self, path: Path, number: int, reason: object) -> None:
+        super().__init__(f"{path}, line {number}: {reason}")
+
+
+def json_lines(path: Path, broken: list[BadLine] | None = None) -> Iterator[tuple[int, object]]:
+    """The values of a file of JSON lines with the numbers of their lines, from 1.
+
+    Empty lines are passed over, a byte-order mark too; a name that ends with .gz is unpacked.
+
+    Args:
+        broken: lines that are not JSON are put here and passed over; without it the first one ends the reading.
+
+    Raises:
+        BadLine: a line is not JSON.
+        OSError: the file cannot be read.
+    """
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+        for number, line in enumerate(file, start=1):
+            line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
+                if broken is None:
+                    raise BadLine(path, number, f"not JSON ({error})") from error
+                broken.append(BadLine(path, number, f"not JSON ({error})"))
+                continue
+            yield number, value
+
+
+def read_json_lines(path: Path) -> list:
+    """The values of a file of JSON lines of our own making.
+
+    Raises:
+        BadLine: a line is not JSON.
+    """
+    return [value for _, value in json_lines(path)]

@@ -1,0 +1,106 @@
+"""What a generator is, and what it returns (taught in notebooks/06_generation.ipynb)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from rag_lib.generation.jobs import ANSWER, Job
+from rag_lib.generation.prompts import Prompt
+from rag_lib.indexing.documents import Source
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How a text is searched for.
+
+    Attributes:
+        beams: the number of beams; 1 is greedy.
+        max_new_tokens: at most so many; None for what suits the job.
+        constrained: a model that was trained to copy (`PromptFormat.copies`) is held to it: answers are runs of words,
+            quotations, replies and summaries are whole sentences of the passages.
+        apart: passages are encoded apart (Fusion-in-Decoder), not one after the other; None as the model was trained.
+        half: the model computes in bfloat16, which is faster where the processor has instructions for it; None for
+            exactly there. Off by default, so that results are the same on every machine.
+    """
+
+    beams: int = 1
+    max_new_tokens: int | None = None
+    constrained: bool = True
+    apart: bool | None = None
+    half: bool | None = False
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an answer stands: `sources[source].text[start:end]`."""
+
+    source: int
+    start: int
+    end: int
+
+
+class Token(NamedTuple):
+    """A token written and its probability, from 0 to 1, among those that were allowed."""
+
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a generator wrote.
+
+    Attributes:
+        text: the answer; empty where the model said that the sources do not hold it.
+        score: its probability, from 0 to 1: that it is answered at all, times that of these words.
+        place: where it stands, if it is a quotation.
+        used: the sources that were read, as positions in the list that was given.
+        tokens: what was written token by token; empty where a generator does not know.
+        prompts: the inputs that the model read; empty where a generator does not tell.
+    """
+
+    text: str
+    score: float
+    place: Place | None
+    used: tuple[int, ...]
+    tokens: tuple[Token, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
+
+
+class Generator(Protocol):
+    """Anything that answers a question from sources.
+
+    Attributes:
+        threshold: an answer with a lower score should be kept back.
+        apart: whether each source is read by itself, so that single sources can be asked as well as all together.
+    """
+
+    threshold: float
+    apart: bool
+
+    def generate(
+        self, questions: Sequence[str], sources: Sequence[Sequence[Source]], job: Job = ANSWER
+    ) -> list[Generation]:
+        """A text for each question from its own sources, best source first.
+
+        Raises:
+            QuestionTooLong: with a question no source fits into the model's input.
+            ValueError: there are not as many questions as lists of sources.
+        """
+
+    def stream(self, question: str, sources: Sequence[Source]) -> Iterator[str | Generation]:
+        """An answer in pieces while it is written, then the Generation; its text is the pieces put together.
+
+        Raises:
+            QuestionTooLong: with the question no source fits into the model's input.
+        """
+
+
+def stream_at_once(generator: Generator, question: str, sources: Sequence[Source]) -> Iterator[str | Generation]:
+    """`Generator.stream` for a generator that knows its text only when all of it is written: a single piece."""
+    (generation,) = generator.generate([question], [sources])
+    if generation.text:
+        yield generation.text
+    yield generation

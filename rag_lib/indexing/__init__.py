@@ -1,0 +1,20 @@
+"""Documents become passages under two indexes.
+
+Text files go in; a KnowledgeBase comes out, whose passages can be searched by words and by vectors, and kept on disk.
+"""
+
+from rag_lib import exports
+
+__all__, __getattr__, __dir__ = exports(
+    __name__,
+    {
+        "documents": "Collection Document NoDocuments Passage Skipped Source Unreadable indexed_text load_documents",
+        "splitting": "Splitting passage_spans sentence_spans split_document split_documents",
+        "analysis": "STOP_WORDS Analyzer",
+        "bm25": "BM25",
+        "encoders": "Encoder SentenceEncoder",
+        "vector_index": "FaissIndex NumpyIndex VectorIndex make_index",
+        "knowledge_base": "IndexSettings KnowledgeBase build",
+        "store": "IndexUnusable load load_index open_folder save save_index",
+    },
+)

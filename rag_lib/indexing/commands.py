@@ -1,0 +1,32 @@
+"""The command `index`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from rag_lib.indexing.documents import Skipped, folder_digest, load_documents
+from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.indexing.knowledge_base import build
+from rag_lib.indexing.store import check_ours, save
+
+
+def report(skipped: Sequence[Skipped]) -> None:
+    """Says which files were left out."""
+    for file in skipped[:10]:
+        print(f"left out: {file.path}: {file.reason}", file=sys.stderr)
+    if len(skipped) > 10:
+        print(f"left out: {len(skipped) - 10} more files", file=sys.stderr)
+
+
+def index(options: argparse.Namespace) -> None:
+    """Builds and saves an index."""
+    check_ours(options.index)  # before the work
+    collection = load_documents(options.documents)
+    report(collection.skipped)
+    encoder = SentenceEncoder(options.encoder)
+    source = folder_digest(options.documents)
+    knowledge = build(collection.documents, encoder, source=source, skipped=collection.skipped, progress=True)
+    save(knowledge, options.index)
+    print(f"{len(collection.documents)} documents, {len(knowledge)} passages: saved in {options.index}")

@@ -1,0 +1,101 @@
+"""Passages with both their indexes: what a folder of documents becomes before it can be asked.
+
+Taught in notebooks/04_vector_index.ipynb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from rag_lib.indexing.analysis import Analyzer
+from rag_lib.indexing.bm25 import BM25
+from rag_lib.indexing.documents import Document, Passage, Skipped, indexed_text
+from rag_lib.indexing.encoders import Encoder
+from rag_lib.indexing.splitting import Splitting, split_documents
+from rag_lib.indexing.vector_index import FaissIndex, VectorIndex
+
+
+@dataclass(frozen=True)
+class IndexSettings:
+    """How a knowledge base is made from documents."""
+
+    splitting: Splitting = field(default_factory=Splitting)
+    analyzer: Analyzer = field(default_factory=Analyzer)
+
+
+class KnowledgeBase:
+    """Passages, their BM25 index and their vectors, all under the same passage ids.
+
+    Args:
+        vectors: (len(passages), dimension), the vector of each passage.
+        fingerprint: of the encoder that made them.
+        source: digest of the documents.
+        skipped: the files that were left out.
+        index: an index of any kind, empty or holding these vectors already; a flat one where None.
+
+    Raises:
+        ValueError: a passage id occurs twice, or there are not as many vectors, or an index of other passages.
+    """
+
+    def __init__(
+        self,
+        passages: Sequence[Passage],
+        vectors: np.ndarray,
+        settings: IndexSettings,
+        fingerprint: str,
+        source: str = "",
+        skipped: Sequence[Skipped] = (),
+        index: VectorIndex | None = None,
+    ) -> None:
+        ids = [p.id for p in passages]
+        if len(set(ids)) != len(ids):
+            raise ValueError("a passage id occurs twice")
+        self.passages: dict[str, Passage] = dict(zip(ids, passages, strict=True))
+        self.vectors = vectors
+        self.settings = settings
+        self.fingerprint = fingerprint
+        self.source = source
+        self.skipped = tuple(skipped)
+        self.bm25 = BM25(ids, map(indexed_text, passages), settings.analyzer)
+        self.index = FaissIndex(vectors.shape[1]) if index is None else index
+        if not len(self.index):
+            self.index.add(ids, vectors)
+        if len(self.index) != len(ids):
+            raise ValueError(f"an index of {len(self.index)} vectors for {len(ids)} passages")
+
+    def __len__(self) -> int:
+        return len(self.passages)
+
+
+def build(
+    documents: Sequence[Document],
+    encoder: Encoder,
+    settings: IndexSettings | None = None,
+    source: str = "",
+    skipped: Sequence[Skipped] = (),
+    index: VectorIndex | None = None,
+    known: Mapping[str, np.ndarray] | None = None,
+    progress: bool = False,
+) -> KnowledgeBase:
+    """A knowledge base of documents.
+
+    Args:
+        source, skipped, index: see `KnowledgeBase`.
+        known: vectors by indexed text from an earlier build with the same encoder; they are not computed again.
+
+    Raises:
+        ValueError: the documents hold no passage.
+    """
+    settings = settings or IndexSettings()
+    passages = split_documents(documents, settings.splitting)
+    if not passages:
+        raise ValueError("the documents hold no passage")
+    texts = [indexed_text(p) for p in passages]
+    known = dict(known or {})
+    new = sorted({t for t in texts if t not in known})
+    known |= zip(new, encoder.encode_passages(new, progress=progress), strict=True)
+    vectors = np.stack([known[t] for t in texts])
+    return KnowledgeBase(passages, vectors, settings, encoder.fingerprint(), source, skipped, index)

@@ -1,0 +1,159 @@
+"""Documents become passages (taught in notebooks/01_documents_and_passages.ipynb).
+
+A text is cut into pieces, and a passage takes as many neighbouring pieces as fit; the methods differ in what a piece
+is. A passage keeps its span in the document, so that a citation can point at the place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from rag_lib.indexing.documents import Document, Passage
+
+# A full stop after one of these does not end a sentence.
+ABBREVIATIONS = frozenset(
+    """mr mrs ms dr prof st jr sr lt col gen capt sgt maj adm no vol fig approx ca c vs etc e.g i.e u.s u.k
+    u.s.s.r""".split()
+)
+BOUNDARY = re.compile(r"[.!?]+[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])|\n\s*\n")
+EMPTY_LINE = re.compile(r"\n\s*\n")
+
+Span = tuple[int, int]  # start and end, in characters
+Cut = Callable[[str], list[Span]]
+
+
+@dataclass(frozen=True)
+class Splitting:
+    """How documents are cut into passages.
+
+    Attributes:
+        max_words: the most words that a passage may have.
+        overlap: how many pieces of the passage before are repeated, as far as the next piece fits in beside them.
+        method: what a piece is. "sentence": a sentence, or part of one that is too long. "recursive": a paragraph; of
+            one that is too long its sentences, of a sentence that is too long its words, apart from the neighbours.
+            "fixed": a word.
+    """
+
+    max_words: int = 90
+    overlap: int = 0
+    method: str = "sentence"
+
+    def __post_init__(self) -> None:
+        if self.max_words < 1 or self.overlap < 0:
+            raise ValueError(f"max_words must be at least 1 and overlap at least 0, not {self}")
+        if self.method not in METHODS:
+            raise ValueError(f"no splitting method is called {self.method!r}; there are {', '.join(METHODS)}")
+
+
+def ends_sentence(text: str, match: re.Match) -> bool:
+    """Whether a boundary found by its punctuation is one: not after an abbreviation or a single initial."""
+    if not match.group().startswith(".") or match.group().startswith(".."):
+        return True
+    words = text[max(0, match.start() - 20) : match.start()].split()
+    word = words[-1].lower().lstrip("(\"'“‘[") if words else ""
+    return word not in ABBREVIATIONS and not (len(word) == 1 and word.isalpha())
+
+
+def sentence_spans(text: str) -> list[Span]:
+    """Spans of the sentences of `text`, without surrounding white space, in order."""
+    return stretches(text, [m.end() for m in BOUNDARY.finditer(text) if ends_sentence(text, m)])
+
+
+def paragraph_spans(text: str) -> list[Span]:
+    """Spans of the paragraphs of `text`, which stand between empty lines, in order."""
+    return stretches(text, [m.end() for m in EMPTY_LINE.finditer(text)])
+
+
+def word_spans(text: str) -> list[Span]:
+    """Spans of the words of `text`, which stand between white space, in order."""
+    return [m.span() for m in re.finditer(r"\S+", text)]
+
+
+def stretches(text: str, ends: Sequence[int]) -> list[Span]:
+    """The spans from each end to the next, without the white space around them; empty ones are left out."""
+    return [s for a, b in zip([0, *ends], [*ends, len(text)], strict=True) if (s := trim(text, a, b))[0] < s[1]]
+
+
+def trim(text: str, start: int, end: int) -> Span:
+    """The span without the white space at its ends; empty at `end` where there is nothing else."""
+    piece = text[start:end]
+    start += len(piece) - len(piece.lstrip())
+    return start, start + len(piece.strip())
+
+
+def shift(spans: Iterable[Span], by: int) -> list[Span]:
+    """Spans found in a part of a text that starts at `by`, counted from the start of the text."""
+    return [(by + a, by + b) for a, b in spans]
+
+
+def cut_long(text: str, span: Span, max_words: int) -> list[Span]:
+    """A sentence of too many words, as spans of at most `max_words` words."""
+    words = shift(word_spans(text[slice(*span)]), span[0])
+    chunks = [words[i : i + max_words] for i in range(0, len(words), max_words)]
+    return [(chunk[0][0], chunk[-1][1]) for chunk in chunks]
+
+
+def sentence_pieces(text: str, max_words: int) -> list[Span]:
+    """Sentences, and the parts of those that are too long."""
+    return [piece for sentence in sentence_spans(text) for piece in cut_long(text, sentence, max_words)]
+
+
+def recursive_runs(
+    text: str, max_words: int, cuts: Sequence[Cut] = (paragraph_spans, sentence_spans, word_spans)
+) -> list[list[Span]]:
+    """Neighbours that the first cut makes short enough; what it leaves too long goes to the next one, by itself."""
+    runs: list[list[Span]] = [[]]
+    for a, b in cuts[0](text):
+        if len(text[a:b].split()) <= max_words:
+            runs[-1].append((a, b))
+        else:
+            finer = recursive_runs(text[a:b], max_words, cuts[1:])
+            runs += [*(shift(run, a) for run in finer), []]
+    return runs
+
+
+# What each method makes of a text: runs of pieces. No passage reaches from one run into the next.
+METHODS: dict[str, Callable[[str, int], list[list[Span]]]] = {
+    "sentence": lambda text, max_words: [sentence_pieces(text, max_words)],
+    "recursive": recursive_runs,
+    "fixed": lambda text, max_words: [word_spans(text)],
+}
+
+
+def pack(text: str, pieces: Sequence[Span], splitting: Splitting) -> list[Span]:
+    """Spans of the passages of one run: as many whole pieces each as fit."""
+    counts = [len(text[a:b].split()) for a, b in pieces]
+    spans, first = [], 0
+    while first < len(pieces):
+        last, words = first + 1, counts[first]
+        while last < len(pieces) and words + counts[last] <= splitting.max_words:
+            words += counts[last]
+            last += 1
+        spans.append((pieces[first][0], pieces[last - 1][1]))
+        if last == len(pieces):
+            break
+        first = max(first + 1, last - splitting.overlap)
+        while first < last and sum(counts[first : last + 1]) > splitting.max_words:
+            first += 1  # or the next passage would only repeat the end of this one
+    return spans
+
+
+def passage_spans(text: str, splitting: Splitting) -> list[Span]:
+    """Spans of the passages of a text, in order."""
+    runs = METHODS[splitting.method](text, splitting.max_words)
+    return [span for run in runs for span in pack(text, run, splitting)]
+
+
+def split_document(document: Document, splitting: Splitting) -> list[Passage]:
+    """The passages of a document, in order, with ids `<document id>#0`, `#1`, …"""
+    return [
+        Passage(f"{document.id}#{i}", document.id, document.title, document.text[a:b], a, b)
+        for i, (a, b) in enumerate(passage_spans(document.text, splitting))
+    ]
+
+
+def split_documents(documents: Iterable[Document], splitting: Splitting) -> list[Passage]:
+    """The passages of all documents, in order."""
+    return [passage for document in documents for passage in split_document(document, splitting)]

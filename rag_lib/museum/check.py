@@ -1,0 +1,207 @@
+"""What must hold of the museum's collection. `python -m rag_lib.museum.check` lists what does not."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from rag_lib.files import MUSEUM
+from rag_lib.indexing.analysis import Analyzer
+from rag_lib.indexing.documents import Document
+from rag_lib.indexing.splitting import sentence_spans
+from rag_lib.museum.collection import (
+    KINDS,
+    SPLITS,
+    UNANSWERABLE,
+    Question,
+    load_articles,
+    load_dialogues,
+    load_dossiers,
+    load_products,
+    load_questions,
+    load_splits,
+    load_summaries,
+    load_visitors,
+)
+
+ARTICLE_WORDS, DOSSIER_WORDS, PRODUCT_WORDS = (180, 450), (900, 2000), (40, 90)
+NEAR_DUPLICATE = 0.9  # Jaccard overlap of the terms of two questions
+HEAD = ("id", "title", "hall", "topics", "summary")
+
+
+def words(text: str) -> int:
+    """Number of words."""
+    return len(text.split())
+
+
+def plain(text: str) -> str:
+    """A text by its letters and digits alone."""
+    return " ".join(re.findall(r"\w+", text.lower()))
+
+
+def check_articles(articles: list[Document], splits: dict[str, str]) -> Iterator[str]:
+    """Ids, front matter, lengths, splits, and no sentence in two articles."""
+    sentences: dict[str, str] = {}
+    for article in articles:
+        for key in HEAD:
+            if not article.metadata.get(key):
+                yield f"{article.id}: no {key}"
+        if not ARTICLE_WORDS[0] <= words(article.text) <= ARTICLE_WORDS[1]:
+            yield f"{article.id}: {words(article.text)} words"
+        if article.id not in splits:
+            yield f"{article.id}: in no split"
+        for start, end in sentence_spans(article.text):
+            sentence = plain(article.text[start:end])
+            if words(sentence) > 4 and sentences.setdefault(sentence, article.id) != article.id:
+                yield f"{article.id}: shares a sentence with {sentences[sentence]}: {sentence[:60]}"
+    for unknown in splits.keys() - {a.id for a in articles}:
+        yield f"splits.json: no article {unknown}"
+
+
+def check_question(question: Question, split: str, texts: dict[str, str], splits: dict[str, str]) -> Iterator[str]:
+    """Evidence to the letter, answers in the evidence, articles of the question's own split."""
+    if question.kind not in KINDS or not question.question.endswith("?"):
+        yield f"{question.id}: kind {question.kind!r}, or no question mark"
+    if question.kind == UNANSWERABLE:
+        if question.answers or question.evidence or splits.get(question.near) != split:
+            yield f"{question.id}: unanswerable, but with answers, or near no article of its split"
+        return
+    if not question.answers or not 1 <= len({e.article for e in question.evidence}) == len(question.evidence) <= 2:
+        yield f"{question.id}: without an answer, or without one or two articles as evidence"
+    for evidence in question.evidence:
+        if splits.get(evidence.article) != split:
+            yield f"{question.id}: {evidence.article} is not in {split}"
+        if evidence.sentence not in texts.get(evidence.article, ""):
+            yield f"{question.id}: the evidence is not in {evidence.article}: {evidence.sentence[:60]}"
+    for answer in question.answers:
+        if not any(answer in e.sentence for e in question.evidence):
+            yield f"{question.id}: {answer!r} is not in the evidence"
+
+
+def check_duplicates(questions: dict[str, Question], split_of: dict[str, str]) -> Iterator[str]:
+    """No question twice, and none nearly the same in two splits."""
+    first: dict[str, str] = {}
+    for question in questions.values():
+        if first.setdefault(plain(question.question), question.id) != question.id:
+            yield f"{question.id}: the same question as {first[plain(question.question)]}"
+    analyze = Analyzer()
+    terms = {i: frozenset(analyze(q.question)) for i, q in questions.items()}
+    by_term: dict[str, list[str]] = {}
+    for i, own in terms.items():
+        shared = Counter(j for term in own for j in by_term.get(term, ()))
+        for j, count in shared.items():
+            if split_of[i] != split_of[j] and count / len(own | terms[j]) >= NEAR_DUPLICATE:
+                yield f"{i} ({split_of[i]}): nearly the same question as {j} ({split_of[j]})"
+        for term in own:
+            by_term.setdefault(term, []).append(i)
+
+
+def check_dialogues(texts: dict[str, str], splits: dict[str, str], museum: Path) -> Iterator[str]:
+    """Four to eight turns, evidence to the letter and of one split."""
+    seen: set[str] = set()
+    for split in SPLITS:
+        for dialogue in load_dialogues(split, museum):
+            if dialogue.id in seen:
+                yield f"{dialogue.id}: twice"
+            seen.add(dialogue.id)
+            if not 4 <= 2 * len(dialogue.turns) <= 8:
+                yield f"{dialogue.id}: {2 * len(dialogue.turns)} turns"
+            for turn in dialogue.turns:
+                if not (turn.visitor and turn.standalone and turn.guide):
+                    yield f"{dialogue.id}: an empty turn"
+                if turn.evidence and splits.get(turn.evidence.article) != split:
+                    yield f"{dialogue.id}: {turn.evidence.article} is not in {split}"
+                if turn.evidence and turn.evidence.sentence not in texts.get(turn.evidence.article, ""):
+                    yield f"{dialogue.id}: its evidence is not in {turn.evidence.article}"
+
+
+def check_dossiers(texts: dict[str, str], splits: dict[str, str], museum: Path) -> Iterator[str]:
+    """Lengths, an article each, a summary each in the split of that article, no sentence of an article."""
+    dossiers = {d.id: d for d in load_dossiers(museum)}
+    sentences = {plain(t[a:b]) for t in texts.values() for a, b in sentence_spans(t)}
+    for dossier in dossiers.values():
+        if not DOSSIER_WORDS[0] <= words(dossier.text) <= DOSSIER_WORDS[1]:
+            yield f"{dossier.id}: {words(dossier.text)} words"
+        if dossier.metadata.get("article") not in texts:
+            yield f"{dossier.id}: goes with no article"
+        for start, end in sentence_spans(dossier.text):
+            sentence = plain(dossier.text[start:end])
+            if words(sentence) > 4 and sentence in sentences:
+                yield f"{dossier.id}: shares a sentence with an article: {sentence[:60]}"
+    summarized = Counter()
+    for split in SPLITS:
+        for summary in load_summaries(split, museum):
+            summarized[summary.dossier] += 1
+            dossier = dossiers.get(summary.dossier)
+            if dossier is None or splits.get(dossier.metadata.get("article", "")) != split:
+                yield f"{summary.dossier}: its summary is in {split}, where its article is not"
+            if not 2 <= len(sentence_spans(summary.summary)) <= 4:
+                yield f"{summary.dossier}: a summary of {len(sentence_spans(summary.summary))} sentences"
+            if bool(summary.question) != bool(summary.focused):
+                yield f"{summary.dossier}: a question without its summary, or the reverse"
+    for dossier in dossiers.keys() ^ summarized.keys():
+        yield f"{dossier}: dossier and summary do not come together"
+
+
+def check_products(museum: Path) -> Iterator[str]:
+    """Unique ids and titles, lengths, prices and ages."""
+    products = load_products(museum)
+    for key in ("id", "title", "description"):
+        for value, count in Counter(getattr(p, key) for p in products).items():
+            if count > 1:
+                yield f"products: {key} {value[:40]!r} occurs {count} times"
+    for product in products:
+        if not PRODUCT_WORDS[0] <= words(product.description) <= PRODUCT_WORDS[1]:
+            yield f"{product.id}: a description of {words(product.description)} words"
+        if not (product.price > 0 and 0 <= product.age_min <= product.age_max <= 99 and product.topics):
+            yield f"{product.id}: price, ages or topics"
+
+
+def check_visitors(museum: Path) -> Iterator[str]:
+    """Unique ids, known products bought once, in the order of time."""
+    products = {p.id for p in load_products(museum)}
+    visitors = load_visitors(museum)
+    if len({v.id for v in visitors}) != len(visitors):
+        yield "visitors: an id occurs twice"
+    for visitor in visitors:
+        dates = [p.date for p in visitor.history]
+        bought = [p.product for p in visitor.history]
+        if dates != sorted(dates):
+            yield f"{visitor.id}: purchases not in the order of time"
+        if not products.issuperset(bought) or len(set(bought)) != len(bought):
+            yield f"{visitor.id}: an unknown product, or one bought twice"
+        if any(p.rating not in (None, 1, 2, 3, 4, 5) for p in visitor.history):
+            yield f"{visitor.id}: a rating that is not 1 to 5"
+
+
+def check_museum(museum: Path = MUSEUM) -> list[str]:
+    """Everything that is wrong with a collection; an empty list where nothing is."""
+    articles, splits = load_articles(museum), load_splits(museum)
+    texts = {a.id: a.text for a in articles}
+    found = list(check_articles(articles, splits))
+    questions: dict[str, Question] = {}
+    split_of: dict[str, str] = {}
+    for split in SPLITS:
+        for question in load_questions(split, museum):
+            if question.id in questions:
+                found.append(f"{question.id}: twice")
+            questions[question.id], split_of[question.id] = question, split
+            found += check_question(question, split, texts, splits)
+    found += check_duplicates(questions, split_of)
+    if (museum / "dialogues").is_dir():
+        found += check_dialogues(texts, splits, museum)
+    if (museum / "dossiers").is_dir() and (museum / "summaries").is_dir():
+        found += check_dossiers(texts, splits, museum)
+    if (museum / "shop").is_dir():
+        found += check_products(museum)
+        found += check_visitors(museum)
+    return found
+
+
+if __name__ == "__main__":
+    problems = check_museum()
+    print("\n".join(problems) or "nothing is wrong with the collection")
+    sys.exit(bool(problems))

@@ -1,0 +1,198 @@
+"""The collection of the Perigee Space Museum, on which the course stands: typed records, and what must hold of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rag_lib.files import ARTICLES, MUSEUM, read_json_lines
+from rag_lib.indexing.documents import Document, load_documents
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+SPLITS = ("train", "validation", "test")
+UNANSWERABLE = "unanswerable"
+KINDS = ("who", "when", "where", "how many", "how", "why", "which", "what", UNANSWERABLE)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """A sentence of an article, to the letter."""
+
+    article: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A visitor's question.
+
+    Attributes:
+        answers: all acceptable short answers, each one literally in a sentence of the evidence; empty where the
+            collection has no answer.
+        evidence: one sentence, or two of two articles; that of the answer first.
+        kind: one of KINDS.
+        near: the article an unanswerable question is about.
+    """
+
+    id: str
+    question: str
+    answers: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
+    kind: str
+    near: str = ""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a visitor says, the same so that it stands alone, the sentence that answers it (if any), and the reply."""
+
+    visitor: str
+    standalone: str
+    evidence: Evidence | None
+    guide: str
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """A conversation between a visitor and the museum's guide."""
+
+    id: str
+    turns: tuple[Turn, ...]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A reference summary of a dossier; half of them have another one that answers a question."""
+
+    dossier: str
+    summary: str
+    question: str = ""
+    focused: str = ""
+
+
+@dataclass(frozen=True)
+class Product:
+    """Something in the museum's shop; the price is in euros."""
+
+    id: str
+    title: str
+    category: str
+    price: float
+    age_min: int
+    age_max: int
+    topics: tuple[str, ...]
+    description: str
+
+
+@dataclass(frozen=True)
+class Purchase:
+    """A product bought on a day (ISO date), with its rating of 1 to 5 stars, or None where it was not rated."""
+
+    product: str
+    date: str
+    rating: int | None
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """A simulated customer of the shop (see rag_lib.museum.visitors), with purchases in the order of their dates."""
+
+    id: str
+    age: int
+    history: tuple[Purchase, ...]
+
+
+# Purchases before the first day are for training, from the second on for testing, between them for validation.
+VALIDATION_DAY, TEST_DAY = "2026-03-01", "2026-06-01"
+
+
+def split_file(kind: str, split: str, museum: Path) -> Path:
+    """The file of a split of questions, dialogues or summaries.
+
+    Raises:
+        ValueError: there is no such split.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"no split is called {split!r}; there are {', '.join(SPLITS)}")
+    return museum / kind / f"{split}.jsonl"
+
+
+def load_articles(museum: Path = MUSEUM) -> list[Document]:
+    """The articles, by id; `metadata` has hall, topics, summary and, for the museum's own, `fictional`."""
+    return sorted(load_documents(museum / ARTICLES.name).documents, key=lambda d: d.id)
+
+
+def load_splits(museum: Path = MUSEUM) -> dict[str, str]:
+    """The split of every article, by its id."""
+    splits = json.loads((museum / "splits.json").read_text(encoding="utf-8"))
+    return {article: split for split, articles in splits.items() for article in articles}
+
+
+def load_questions(split: str, museum: Path = MUSEUM) -> list[Question]:
+    """The questions of a split."""
+    rows = read_json_lines(split_file("questions", split, museum))
+    return [
+        Question(**row | {"answers": tuple(row["answers"]), "evidence": tuple(Evidence(**e) for e in row["evidence"])})
+        for row in rows
+    ]
+
+
+def load_dialogues(split: str, museum: Path = MUSEUM) -> list[Dialogue]:
+    """The dialogues of a split."""
+    return [
+        Dialogue(
+            row["id"],
+            tuple(Turn(**t | {"evidence": Evidence(**t["evidence"]) if t["evidence"] else None}) for t in row["turns"]),
+        )
+        for row in read_json_lines(split_file("dialogues", split, museum))
+    ]
+
+
+def load_dossiers(museum: Path = MUSEUM) -> list[Document]:
+    """The dossiers, by id; `metadata["article"]` is the article each goes with."""
+    return sorted(load_documents(museum / "dossiers").documents, key=lambda d: d.id)
+
+
+def load_summaries(split: str, museum: Path = MUSEUM) -> list[Summary]:
+    """The reference summaries of a split."""
+    return [Summary(**row) for row in read_json_lines(split_file("summaries", split, museum))]
+
+
+def load_products(museum: Path = MUSEUM) -> list[Product]:
+    """The shop's products, by id."""
+    rows = read_json_lines(museum / "shop" / "products.jsonl")
+    return [Product(**row | {"topics": tuple(row["topics"])}) for row in rows]
+
+
+def load_visitors(museum: Path = MUSEUM) -> list[Visitor]:
+    """The shop's simulated visitors, by id."""
+    rows = read_json_lines(museum / "shop" / "visitors.jsonl")
+    return [Visitor(r["id"], r["age"], tuple(Purchase(**p) for p in r["history"])) for r in rows]
+
+
+def purchases_of(visitor: Visitor, split: str) -> list[Purchase]:
+    """A visitor's purchases in a split, which is a stretch of time.
+
+    Raises:
+        ValueError: there is no such split.
+    """
+    first, end = {
+        "train": ("", VALIDATION_DAY),
+        "validation": (VALIDATION_DAY, TEST_DAY),
+        "test": (TEST_DAY, "9999"),
+    }.get(split, (None, None))
+    if first is None:
+        raise ValueError(f"no split is called {split!r}; there are {', '.join(SPLITS)}")
+    return [p for p in visitor.history if first <= p.date < end]
+
+
+def as_dataset(records: Sequence) -> Dataset:
+    """Records of one type as a `datasets.Dataset`, a column a field."""
+    from datasets import Dataset
+
+    return Dataset.from_list([asdict(record) for record in records])

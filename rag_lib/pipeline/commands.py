@@ -1,0 +1,51 @@
+"""The command `ask`."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from rag_lib.files import ARTICLES
+from rag_lib.generation.catalogue import make_generator
+from rag_lib.generation.generators import Decoding
+from rag_lib.indexing.commands import report
+from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.indexing.store import load, open_folder
+from rag_lib.models.weights import MUSEUM_ENCODER
+from rag_lib.pipeline.rag import RAG
+from rag_lib.retrieval.base import check_query
+from rag_lib.retrieval.catalogue import make_retriever
+
+
+def ask(options: argparse.Namespace) -> None:
+    """Prints an answer, its sources and the seconds it took."""
+    question = check_query(options.question)
+    started = time.perf_counter()
+    museum = options.documents == ARTICLES and not options.index
+    encoder = SentenceEncoder(options.encoder or (MUSEUM_ENCODER if museum else None))
+    if options.index:
+        knowledge = load(options.index, encoder)
+    else:
+        knowledge = open_folder(options.documents, encoder, progress=True)
+    report(knowledge.skipped)
+    retriever = make_retriever(options.retriever, knowledge, encoder)
+    rag = RAG(knowledge, retriever, make_generator(options.generator, Decoding(half=None)), options.k)
+    loaded = time.perf_counter()
+    answer = rag.ask(question)
+    print(f"Question: {answer.question}")
+    if answer.text:
+        print(f"Answer:   {answer.text}")
+    elif answer.guess:
+        print(f"Answer:   I found no answer in the documents. (My guess, not to be relied on: {answer.guess})")
+    else:
+        print("Answer:   I found no passage to answer from.")
+    if answer.guess:
+        print(f"Score:    {answer.score:.2f} (answers are given from {rag.threshold:.2f} on)")
+    for citation in answer.citations:
+        p = citation.passage
+        print(f"Source:   {p.title} ({p.document_id}, characters {citation.start} to {citation.end})")
+        print(f'          "{citation.sentence}"')
+    seconds = ", ".join(f"{name} {value:.2f} s" for name, value in answer.seconds.items())
+    print(
+        f"Time:     {sum(answer.seconds.values()):.2f} s ({seconds}), after {loaded - started:.1f} s to load the models"
+    )

@@ -1,0 +1,235 @@
+"""Retriever and generator as one: from a question to an answer with its sources.
+
+Taught in notebooks/07_rag_pipeline.ipynb; the idea and the name are those of Lewis et al. (2020), "Retrieval-Augmented
+Generation for Knowledge-Intensive NLP Tasks".
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from rag_lib.evaluation.answers import normalize_answer
+from rag_lib.generation.generators import Generation, Generator
+from rag_lib.hits import Hit, check_k
+from rag_lib.indexing.documents import Passage, Source
+from rag_lib.indexing.knowledge_base import KnowledgeBase
+from rag_lib.indexing.splitting import sentence_spans
+from rag_lib.retrieval.base import PASSAGES, Retriever, check_query, passage_probabilities
+
+TOGETHER = 1.0  # the weight of the reading of all passages together in a vote; the likeliest passage's is 1
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A passage that supports an answer: what it says at `document.text[start:end]`, and the whole `sentence`."""
+
+    passage: Passage
+    start: int
+    end: int
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a question.
+
+    Attributes:
+        text: the answer; empty where nothing was found to answer from, or the score is below the threshold.
+        citations: the passages that support it, at least one unless `text` is empty.
+        score: the probability that the generator gave the answer, from 0 to 1.
+        guess: what the generator would have said, sure or not.
+        hits: the passages that were read, best first.
+        seconds: the time it took, by step; of a step done for several questions at once, this one's share.
+    """
+
+    question: str
+    text: str
+    citations: tuple[Citation, ...]
+    score: float
+    hits: tuple[Hit, ...]
+    seconds: dict[str, float]
+    guess: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What retrieval found for a question: `passages[i]` belongs to `hits[i]`, best first."""
+
+    question: str
+    hits: tuple[Hit, ...]
+    passages: tuple[Passage, ...]
+    seconds: float
+
+    @property
+    def sources(self) -> list[Source]:
+        """The passages as the generator sees them."""
+        return [p.source for p in self.passages]
+
+
+class RAG:
+    """Retrieval-augmented generation over a knowledge base.
+
+    An answer whose score is below `threshold` is kept back; None is the generator's own threshold. With `vote`, the
+    passages are read together and one by one (see `vote`); None does so where the generator reads passages apart.
+    """
+
+    def __init__(
+        self,
+        knowledge: KnowledgeBase,
+        retriever: Retriever,
+        generator: Generator,
+        k: int = PASSAGES,
+        threshold: float | None = None,
+        vote: bool | None = None,
+    ) -> None:
+        self.knowledge = knowledge
+        self.retriever = retriever
+        self.generator = generator
+        self.k = check_k(k)
+        self.threshold = generator.threshold if threshold is None else threshold
+        self.vote = generator.apart if vote is None else vote
+
+    def ask(self, question: str) -> Answer:
+        """Answers a question from the k passages that the retriever ranks highest.
+
+        Raises:
+            EmptyQuestion: there is no question.
+            QuestionTooLong: it leaves no room for a passage.
+        """
+        return self.ask_many([question])[0]
+
+    def ask_many(self, questions: Sequence[str], batch_size: int = 8, progress: bool = False) -> list[Answer]:
+        """The answers that `ask` would give; passages are found one question at a time and read in batches.
+
+        Raises:
+            ValueError: `batch_size` is below 1; or, as EmptyQuestion or QuestionTooLong, a question cannot be asked.
+        """
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
+        questions = [check_query(question) for question in questions]
+        answers: list[Answer] = []
+        with tqdm(total=len(questions), desc="asking", disable=not progress) as bar:
+            for i in range(0, len(questions), batch_size):
+                batch = [self.find(question) for question in questions[i : i + batch_size]]
+                started = time.perf_counter()
+                generations = self.read(batch)
+                share = (time.perf_counter() - started) / len(batch)
+                answers += [self.conclude(f, g, share) for f, g in zip(batch, generations, strict=True)]
+                bar.update(len(batch))
+        return answers
+
+    def stream(self, question: str) -> Iterator[str | Answer]:
+        """Pieces of text while they are written, then the Answer: its `guess` is the pieces put together.
+
+        What is streamed is what the generator writes with all passages before it, greedily and without a vote, for a
+        vote is known only when all have been counted. Whether the score reaches the threshold shows at the end.
+
+        Raises:
+            As `ask`, when the first piece is asked for.
+        """
+        found = self.find(check_query(question))
+        started = time.perf_counter()
+        generation = None
+        for piece in self.generator.stream(question, found.sources) if found.hits else ():
+            if isinstance(piece, Generation):
+                generation = piece
+            else:
+                yield piece
+        yield self.conclude(found, generation, time.perf_counter() - started)
+
+    def find(self, question: str) -> Found:
+        """The k passages that the retriever ranks highest."""
+        started = time.perf_counter()
+        hits = tuple(self.retriever.retrieve(question, self.k))
+        passages = tuple(self.knowledge.passages[h.id] for h in hits)
+        return Found(question, hits, passages, time.perf_counter() - started)
+
+    def read(self, batch: Sequence[Found]) -> list[Generation | None]:
+        """What is answered to each question; None where nothing was found."""
+        readings = [self.readings(found) if found.hits else [] for found in batch]
+        questions = [found.question for found, each in zip(batch, readings, strict=True) for _ in each]
+        written = iter(self.generator.generate(questions, [sources for each in readings for sources in each]))
+        return [
+            self.combine(found, [next(written) for _ in each]) if found.hits else None
+            for found, each in zip(batch, readings, strict=True)
+        ]
+
+    def readings(self, found: Found) -> list[list[Source]]:
+        """What the generator reads: all passages together and, for a vote, each alone."""
+        return [found.sources, *([s] for s in found.sources)] if self.vote else [found.sources]
+
+    def combine(self, found: Found, generations: Sequence[Generation]) -> Generation:
+        """One answer from those to the `readings`."""
+        together, *alone = generations
+        return vote(together, alone, self.passage_probabilities(found)) if alone else together
+
+    def passage_probabilities(self, found: Found) -> np.ndarray:
+        """p(passage | question), (hits,), as the retriever reads its own scores."""
+        return passage_probabilities(found.hits, self.retriever.temperature)
+
+    def conclude(self, found: Found, generation: Generation | None, seconds: float) -> Answer:
+        """The answer with its citations, or none where the score is below the threshold or nothing was read."""
+        if generation is None:
+            return Answer(found.question, "", (), 0.0, (), {"retrieval": found.seconds})
+        times = {"retrieval": found.seconds, "generation": seconds}
+        text = generation.text if generation.score >= self.threshold else ""
+        citations = cite(generation, found.passages) if text else ()
+        return Answer(found.question, text, citations, generation.score, found.hits, times, generation.text)
+
+
+def vote(together: Generation, alone: Sequence[Generation], probabilities: Sequence[float]) -> Generation:
+    """The answer with most support: that of all passages read together, and that of each read alone.
+
+    A passage read alone is weighed by p(passage | question), as in RAG-Sequence (Lewis et al., 2020), in proportion to
+    the likeliest passage; reading them together (Fusion-in-Decoder) weighs TOGETHER. The score is the share of the
+    support.
+    """
+    weights = np.asarray(probabilities) / np.max(probabilities)
+    return most_supported([*(of_passage(i, g) for i, g in enumerate(alone)), together], [*weights.tolist(), TOGETHER])
+
+
+def of_passage(i: int, generation: Generation) -> Generation:
+    """What was written with passage i alone, its place given among all passages."""
+    place = replace(generation.place, source=i) if generation.place else None
+    return replace(generation, place=place, used=tuple(i for _ in generation.used))
+
+
+def most_supported(generations: Sequence[Generation], weights: Sequence[float]) -> Generation:
+    """The answer with the largest sum of weight · score over the generations that agree with it.
+
+    Its score is that sum divided by all weights.
+    """
+    support: dict[str, float] = {}
+    first: dict[str, Generation] = {}
+    for generation, weight in zip(generations, weights, strict=True):
+        key = normalize_answer(generation.text)
+        support[key] = support.get(key, 0.0) + weight * generation.score
+        first.setdefault(key, generation)
+    winner = max(support, key=support.__getitem__)
+    return replace(first[winner], score=support[winner] / sum(weights))
+
+
+def cite(generation: Generation, passages: Sequence[Passage]) -> tuple[Citation, ...]:
+    """Where an answer comes from: the place it quotes, else the sentence read that shares most words with it."""
+    if generation.place is not None:
+        passage = passages[generation.place.source]
+        return (citation(passage, generation.place.start, generation.place.end),)
+    answer = set(re.findall(r"\w+", generation.text.lower()))
+    candidates = [(passages[i], span) for i in generation.used for span in sentence_spans(passages[i].text)]
+    passage, (a, b) = max(
+        candidates, key=lambda c: len(answer & set(re.findall(r"\w+", c[0].text[slice(*c[1])].lower())))
+    )
+    return (citation(passage, a, b),)
+
+
+def citation(passage: Passage, start: int, end: int) -> Citation:
+    """A citation of `passage.text[start:end]`, with its span in the document and its sentence."""
+    sentences = [(a, b) for a, b in sentence_spans(passage.text) if a < end and b > start]
+    a, b = (sentences[0][0], sentences[-1][1]) if sentences else (start, end)
+    return Citation(passage, passage.start + start, passage.start + end, passage.text[a:b])

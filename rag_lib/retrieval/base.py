@@ -1,0 +1,67 @@
+"""What a retriever and a reranker are (taught in notebooks/05_retrieval.ipynb)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from rag_lib.hits import Hit
+from rag_lib.indexing.documents import Passage
+
+PASSAGES = 5  # read for a question; chosen on the museum's validation questions
+FUSED = 100  # hits of each retriever that a hybrid fuses
+RERANKED = 20  # hits that a reranker looks at again
+
+
+class EmptyQuestion(ValueError):
+    """A question without a single character."""
+
+
+class Retriever(Protocol):
+    """Anything that ranks passages for a query.
+
+    Attributes:
+        temperature: what scores are divided by to become logarithms of odds: p(passage | query) is proportional to
+            exp(score / temperature) among the passages found. It belongs to the scale of the retriever's scores, and
+            was chosen on the museum's validation questions (`python -m rag_lib evaluate museum`).
+    """
+
+    temperature: float
+
+    def retrieve(self, query: str, k: int) -> list[Hit]:
+        """The at most k best passages, best first, ties by id.
+
+        Raises:
+            EmptyQuestion: there is nothing in the query.
+            ValueError: k is not at least 1.
+        """
+
+
+class Reranker(Protocol):
+    """Anything that scores a few passages for a query; `temperature` as with a Retriever."""
+
+    temperature: float
+
+    def scores(self, query: str, passages: Sequence[Passage]) -> np.ndarray:
+        """Scores (len(passages),), higher is better."""
+
+
+def check_query(query: str) -> str:
+    """The query without white space around it.
+
+    Raises:
+        EmptyQuestion: nothing is left.
+    """
+    query = " ".join(query.split())
+    if not query:
+        raise EmptyQuestion("the question is empty")
+    return query
+
+
+def passage_probabilities(hits: Sequence[Hit], temperature: float) -> np.ndarray:
+    """p(passage | query), (len(hits),): the softmax of the scores divided by the temperature."""
+    logits = np.array([hit.score for hit in hits], dtype=float) / temperature
+    odds = np.exp(logits - logits.max(initial=-np.inf))
+    return odds / odds.sum()

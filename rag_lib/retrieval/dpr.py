@@ -1,0 +1,132 @@
+"""Dense Passage Retrieval's pair of encoders (taught in notebooks/05_retrieval.ipynb).
+
+Karpukhin et al. (2020), "Dense Passage Retrieval for Open-Domain Question Answering": one BERT for questions, another
+for passages (their title and text as a pair), the vector of the first token, and the dot product, which is no cosine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+from transformers import AutoTokenizer, DPRConfig, DPRContextEncoder, DPRQuestionEncoder, PreTrainedModel
+
+from rag_lib.files import cache_folder, write_atomically
+from rag_lib.hits import Hit, check_k, top_k
+from rag_lib.indexing.documents import Passage
+from rag_lib.indexing.encoders import BATCH_SIZE
+from rag_lib.models.weights import hub_errors, load_minilm
+from rag_lib.retrieval.base import check_query
+
+QUESTION_ENCODER = "facebook/dpr-question_encoder-single-nq-base"
+PASSAGE_ENCODER = "facebook/dpr-ctx_encoder-single-nq-base"
+MAX_TOKENS = 256  # as in the paper
+
+
+class DPREncoder:
+    """Two encoders whose vectors are compared by the dot product; trainable, unlike the tokenizer they share.
+
+    Without names, both start from the bundled MiniLM, which was trained for the average of its tokens: until they are
+    trained as a pair, they find little. QUESTION_ENCODER and PASSAGE_ENCODER name the paper's on the Hugging Face hub.
+
+    Raises:
+        ValueError: one name without the other.
+        ModelUnavailable: a model is neither on this machine nor to be had from the hub.
+    """
+
+    def __init__(self, question: str | None = None, passage: str | None = None, device: str = "cpu") -> None:
+        if (question is None) != (passage is None):
+            raise ValueError("DPR is a pair: name both the question encoder and the passage encoder, or neither")
+        if question is None:
+            self.question, self.tokenizer = from_minilm(DPRQuestionEncoder)
+            self.passage, _ = from_minilm(DPRContextEncoder)
+        else:
+            with hub_errors(question):
+                self.question = DPRQuestionEncoder.from_pretrained(question, dtype=torch.float32).eval()
+                self.tokenizer = AutoTokenizer.from_pretrained(question)
+            with hub_errors(passage):
+                self.passage = DPRContextEncoder.from_pretrained(passage, dtype=torch.float32).eval()
+        self.device = device
+        self.question.to(device)
+        self.passage.to(device)
+        self.dimension = self.question.config.hidden_size
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the weights of the passage encoder, which changes whenever the passages' vectors would."""
+        digest = hashlib.sha256(str(MAX_TOKENS).encode())
+        for key, value in sorted(self.passage.state_dict().items()):
+            digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _encode(self, model: PreTrainedModel, texts: Sequence, progress: bool) -> np.ndarray:
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        order = sorted(range(len(texts)), key=lambda i: sum(map(len, texts[i])))  # like lengths together: less padding
+        for i in tqdm(range(0, len(order), BATCH_SIZE), desc="embedding", disable=not progress):
+            chunk = order[i : i + BATCH_SIZE]
+            inputs = self.tokenizer(
+                [texts[j] for j in chunk], padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt"
+            )
+            with torch.inference_mode():
+                vectors[chunk] = model(**inputs.to(self.device)).pooler_output.cpu().numpy()
+        return vectors
+
+    def encode_questions(self, questions: Sequence[str], progress: bool = False) -> np.ndarray:
+        """Vectors (len(questions), dimension), float32, of any length."""
+        return self._encode(self.question, list(questions), progress)
+
+    def encode_passages(self, passages: Sequence[Passage], progress: bool = False) -> np.ndarray:
+        """Vectors (len(passages), dimension), float32, of any length; each passage is read as `title [SEP] text`."""
+        return self._encode(self.passage, [(p.title, p.text) for p in passages], progress)
+
+
+def from_minilm(tower: type[PreTrainedModel]) -> tuple[PreTrainedModel, AutoTokenizer]:
+    """A DPR encoder with the bundled MiniLM's weights, and its tokenizer."""
+    bert, tokenizer = load_minilm()
+    model = tower(DPRConfig(**{k: v for k, v in bert.config.to_dict().items() if k != "model_type"}))
+    body = next(iter(model.children())).bert_model
+    body.load_state_dict({k: v for k, v in bert.state_dict().items() if not k.startswith("pooler.")})
+    return model.eval(), tokenizer
+
+
+def passage_vectors(encoder: DPREncoder, passages: Sequence[Passage], progress: bool = False) -> np.ndarray:
+    """DPR's vectors (len(passages), dimension), from the cache where they are the same as before."""
+    digest = hashlib.sha256(encoder.fingerprint().encode())
+    for p in passages:
+        digest.update(f"{p.title}\0{p.text}\0".encode())
+    path = cache_folder() / "dpr" / f"{digest.hexdigest()[:16]}.npy"
+    try:
+        vectors = np.load(path, allow_pickle=False)
+        if vectors.shape == (len(passages), encoder.dimension):
+            return vectors
+    except (OSError, ValueError):
+        pass  # not there, or damaged
+    vectors = encoder.encode_passages(passages, progress)
+    data = io.BytesIO()
+    np.save(data, vectors, allow_pickle=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, data.getvalue())
+    except OSError:
+        pass  # a cache that cannot be written costs time, not the answer
+    return vectors
+
+
+class DPRRetriever:
+    """By meaning, with one encoder for questions and another for passages: the dot product of their vectors."""
+
+    temperature = 1.0  # as DPR's contrastive loss reads its dot products
+
+    def __init__(
+        self, passages: Mapping[str, Passage], encoder: DPREncoder | None = None, progress: bool = False
+    ) -> None:
+        self.encoder = encoder or DPREncoder()
+        self.ids = list(passages)
+        self.vectors = passage_vectors(self.encoder, list(passages.values()), progress)
+
+    def retrieve(self, query: str, k: int) -> list[Hit]:
+        """The k passages with the largest dot products."""
+        return top_k(self.ids, self.vectors @ self.encoder.encode_questions([check_query(query)])[0], check_k(k))

@@ -1,0 +1,249 @@
+"""Setting the course up, and seeing whether a machine is ready for it. Standard library only: it runs before the rest.
+
+`python -m rag_lib.setup install` is what `make` calls; `python -m rag_lib.setup check` is the doctor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+STAMP = "installed"  # in the environment: what was installed there
+OLDEST, NEWEST = (3, 11), (3, 13)
+DISK_BYTES = 4_000_000_000
+# The packages on the course's card, under their names on PyPI.
+PACKAGES = (
+    "jupyterlab",
+    "transformers",
+    "sentence-transformers",
+    "faiss-cpu",
+    "torch",
+    "datasets",
+    "matplotlib",
+    "nbval",
+)
+
+
+class SetupError(RuntimeError):
+    """The set-up cannot go on; the message says in one line why and what to do."""
+
+
+def check_python() -> None:
+    """Raises SetupError on a Python that the course does not support."""
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        raise SetupError(
+            f"Python {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]} is needed, not {platform.python_version()}; "
+            "install one from https://www.python.org/downloads/ and try again"
+        )
+
+
+def check_disk(folder: Path = ROOT, needed: int = DISK_BYTES) -> None:
+    """Raises SetupError where there is too little room to install."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise SetupError(f"{needed / 1e9:.0f} GB of free disk are needed in {folder}, there are {free / 1e9:.1f} GB")
+
+
+def stamp() -> str:
+    """Changes whenever what is to be installed does."""
+    digest = hashlib.sha256(platform.python_version().encode())
+    for name in ("requirements.txt", "pyproject.toml"):
+        digest.update((ROOT / name).read_bytes())
+    return digest.hexdigest()
+
+
+def venv_python() -> Path:
+    """The interpreter of the course's environment."""
+    return VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+
+
+def explain(output: str) -> str:
+    """The reason of a failed installation in one line."""
+    text = output.lower()
+    if "no space left" in text or "os error 28" in text or "errno 28" in text:
+        return f"the disk is full: free {DISK_BYTES / 1e9:.0f} GB and run the same command again"
+    signs = (
+        "dns error",
+        "error sending request",
+        "failed to fetch",
+        "connection",
+        "timed out",
+        "network",
+        "name resolution",
+    )
+    if any(sign in text for sign in signs):
+        return "the packages could not be downloaded: connect to the network and run the same command again"
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return f"the installation failed: {lines[-1] if lines else 'no reason was given'}"
+
+
+def run(command: list[str], environment: dict[str, str]) -> None:
+    """Runs a step of the installation, showing what it prints.
+
+    Raises:
+        SetupError: it failed.
+    """
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    lines, failing = [], False
+    for line in process.stdout or ():
+        lines.append(line)
+        failing = failing or line.lower().startswith(("error", "warning")) or "×" in line
+        if not failing and not line.startswith((" + ", " - ")):  # neither what `explain` sums up, nor uv's long list
+            print("  " + line, end="", flush=True)
+    if process.wait():
+        raise SetupError(explain("".join(lines)))
+
+
+def uv_environment() -> dict[str, str]:
+    """The environment for uv, which does not read pip's variables."""
+    environment = dict(os.environ)
+    for pip, uv in (
+        ("PIP_FIND_LINKS", "UV_FIND_LINKS"),
+        ("PIP_INDEX_URL", "UV_INDEX_URL"),
+        ("PIP_CERT", "SSL_CERT_FILE"),
+    ):
+        if pip in os.environ:
+            environment.setdefault(uv, os.environ[pip])
+    environment.pop("VIRTUAL_ENV", None)
+    return environment
+
+
+def install() -> None:
+    """Makes `.venv` hold just what requirements.txt locks; returns at once where it does already.
+
+    Raises:
+        SetupError: it cannot be done.
+    """
+    check_python()
+    mark = VENV / STAMP
+    if mark.is_file() and mark.read_text() == stamp():
+        return
+    check_disk()
+    print(f"Setting up {VENV} (about 2.2 GB; a few minutes, once)", flush=True)
+    environment = uv_environment()
+    if not venv_python().is_file():
+        try:
+            subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True, capture_output=True, text=True)
+        except subprocess.CalledProcessError as error:
+            hint = " (on Debian and Ubuntu: sudo apt install python3-venv)" if "ensurepip" in error.stdout else ""
+            raise SetupError(f"Python cannot make a virtual environment{hint}") from error
+    python = str(venv_python())
+    run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv==0.13.9"], environment)
+    uv = [python, "-m", "uv", "pip", "install", "--python", python]
+    # On Linux PyPI's torch brings gigabytes of CUDA. PyTorch's own index has the build for the CPU.
+    cpu = ["--torch-backend", "cpu"] if sys.platform == "linux" and "UV_FIND_LINKS" not in environment else []
+    run([*uv, *cpu, "-r", "requirements.txt"], environment)
+    run([*uv, "--no-deps", "--editable", "."], environment)
+    mark.write_text(stamp())
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's report."""
+
+    ok: bool
+    what: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"[{'ok' if self.ok else '!!'}] {self.what}" + (f" -> {self.advice}" if not self.ok else "")
+
+
+def inspect(what: str, advice: str, look: Callable[[], str]) -> Finding:
+    """A finding from a function that returns what it saw, or raises."""
+    try:
+        return Finding(True, f"{what}: {look()}")
+    except Exception as error:  # whatever is wrong with a learner's machine is to be reported, not raised
+        return Finding(False, f"{what}: {str(error).splitlines()[0] if str(error) else type(error).__name__}", advice)
+
+
+def packages() -> str:
+    """The card's packages with their versions; raises where one is missing. Colab has a notebook of its own."""
+    needed = [p for p in PACKAGES if "google.colab" not in sys.modules or p not in ("jupyterlab", "nbval")]
+    return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in needed)
+
+
+def python_version() -> str:
+    """This Python's version; raises SetupError where it does not fit."""
+    check_python()
+    return platform.python_version()
+
+
+def encoder_weights() -> str:
+    """Where the encoder comes from; raises where it is damaged."""
+    from rag_lib.models.weights import bundled_encoder
+
+    return "bundled, checksum right" if bundled_encoder() else "from the Hugging Face hub (not bundled here)"
+
+
+def generator_weights() -> str:
+    """The size of the generator; raises where it is missing or damaged."""
+    from rag_lib.models.weights import load_generator
+
+    return f"{load_generator()[0].num_parameters() / 1e6:.1f} million parameters, checksums right"
+
+
+def search_works() -> str:
+    """A search in FAISS; raises where torch and FAISS do not get along."""
+    import numpy as np
+
+    from rag_lib.indexing.vector_index import FaissIndex
+
+    index = FaissIndex(2)
+    index.add(["east", "north"], np.eye(2))
+    return f"the nearest to east is {index.search(np.array([[1.0, 0.0]]), 1)[0][0].id}"
+
+
+def check() -> list[Finding]:
+    """Looks at everything the course needs on this machine."""
+    reinstall = "run `make lab` again, or `pip install -r requirements.txt`"
+    return [
+        inspect("Python", "install Python 3.11, 3.12 or 3.13", python_version),
+        inspect("Packages", reinstall, packages),
+        inspect("Encoder", reinstall, encoder_weights),
+        inspect("Generator", "clone the repository again: data/models is not complete", generator_weights),
+        inspect("FAISS", reinstall, search_works),
+    ]
+
+
+def main(arguments: Iterable[str]) -> int:
+    """The command line: `install` or `check`."""
+    command = next(iter(arguments), "")
+    try:
+        if command == "install":
+            install()
+            return 0
+        if command == "check":
+            findings = check()
+            print("\n".join(map(str, findings)))
+            return 0 if all(f.ok for f in findings) else 1
+    except SetupError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:
+        print(f"error: {explain(str(error))}", file=sys.stderr)
+        return 1
+    print("usage: python -m rag_lib.setup install|check", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

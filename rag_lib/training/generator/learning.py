@@ -1,0 +1,189 @@
+"""Training the generator to read (taught in notebooks/09_finetune_generator.ipynb).
+
+The recipe, for little compute: a BART started from MiniLM first learns to copy (its target is the sentence that holds
+the answer), then to answer. Three losses are added up: cross-entropy over the whole vocabulary; cross-entropy over the
+tokens that constrained decoding would allow, which is the choice it faces in use; and, on the encoder's states, the
+cross-entropy of the answer's first and last position (a linear head, thrown away afterwards), which teaches the
+encoder where to look long before the decoder can use it.
+
+Several processes (torchrun) share every batch and do what one would do alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from rag_lib.generation.encoding import IGNORED, encode_apart, shift_right
+from rag_lib.models.adapters import add_adapter
+from rag_lib.training import processes
+from rag_lib.training.generator.examples import Task
+from rag_lib.training.generator.features import Features, Featurizer, GeneratorSettings, batches, collate
+from rag_lib.training.run import TrainingRun
+
+LOG_EVERY = 50  # steps
+
+
+def summed_losses(
+    model: PreTrainedModel, span_head: torch.nn.Linear, batch: dict[str, torch.Tensor]
+) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+    """The losses of a batch in nats, each as a sum over labels or examples, and how many of them were summed."""
+    states, mask = encode_apart(model, batch["input_ids"], batch["attention_mask"], batch["items"].tolist())
+    logits = model(
+        encoder_outputs=(states,),  # (B, N, d)
+        attention_mask=mask,
+        decoder_input_ids=shift_right(batch["labels"], model.config),
+    ).logits
+    kept = batch["labels"] != IGNORED  # (B, T), N of them true
+    logits, labels = logits[kept].float(), batch["labels"][kept]  # (N, V), (N,)
+    token = F.cross_entropy(logits, labels, reduction="sum")
+
+    allowed = batch["allowed"][kept]  # (N, A), -1 where there are fewer
+    bound = (allowed >= 0).any(1)
+    options = logits.gather(1, allowed.clamp(min=0)).masked_fill(allowed < 0, -math.inf)[bound]
+    chosen = logits.gather(1, labels[:, None])[bound, 0]
+    constrained = (options.logsumexp(1) - chosen).sum()
+
+    known = batch["span"][:, 0] >= 0
+    ends = span_head(states).float().masked_fill(~batch["inside"][..., None], -1e4)[known]  # (·, N, 2)
+    span = F.cross_entropy(ends.transpose(1, 2).flatten(0, 1), batch["span"][known].flatten(), reduction="sum")
+    return {"token": (token, kept.sum()), "constrained": (constrained, bound.sum()), "span": (span, known.sum())}
+
+
+def losses(
+    model: PreTrainedModel, span_head: torch.nn.Linear, batch: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """The losses of a batch, each a mean over labels or examples of all processes; zero where none of them has one.
+
+    With several processes, each has the part that its own share of the batch contributes: the sum is the loss.
+    """
+    sums = summed_losses(model, span_head, batch)
+    counts = processes.total(torch.stack([n for _, n in sums.values()])).clamp(min=1)
+    return {name: value / n for (name, (value, _)), n in zip(sums.items(), counts, strict=True)}
+
+
+def schedule(seen: int, total: int, settings: GeneratorSettings) -> float:
+    """Factor of the learning rate: a linear warm-up, a plateau, a linear decay to zero."""
+    warm = min(1.0, (seen + settings.batch_size) / (settings.warmup_steps * settings.batch_size))
+    return warm * min(1.0, max(0.0, (total - seen) / (settings.decay * total)))
+
+
+def parameter_groups(model: PreTrainedModel, span_head: torch.nn.Linear, settings: GeneratorSettings) -> list[dict]:
+    """Encoder and decoder with their own learning rates; the embeddings stay as MiniLM has them."""
+    if settings.rank:
+        add_adapter(model, settings.rank)
+    for name, p in model.named_parameters():
+        if "embed" in name or name == "model.shared.weight":
+            p.requires_grad_(False)
+    encoder = [p for p in model.model.encoder.parameters() if p.requires_grad]
+    decoder = [p for p in model.model.decoder.parameters() if p.requires_grad]
+    return [
+        {"params": encoder, "rate": settings.encoder_rate},
+        {"params": decoder, "rate": settings.decoder_rate},
+        {"params": list(span_head.parameters()), "rate": settings.decoder_rate},
+    ]
+
+
+class Learner:
+    """A generator, the head that is trained beside it, and the run they are in."""
+
+    def __init__(
+        self, model: PreTrainedModel, tasks: Mapping[str, Task], folder: Path, settings: GeneratorSettings
+    ) -> None:
+        torch.manual_seed(settings.seed)
+        if settings.batch_size < processes.count():
+            raise ValueError(f"a batch of {settings.batch_size} cannot be shared by {processes.count()} processes")
+        self.model, self.settings = model, settings
+        model.set_attn_implementation("eager")  # on a CPU faster to train than the fused attention
+        self.span_head = torch.nn.Linear(model.config.d_model, 2).to(next(model.parameters()).device)
+        groups = parameter_groups(model, self.span_head, settings)
+        made_of = (replace(settings, save_every=0.0), {name: len(task) for name, task in tasks.items()})
+        modules = {"model": model, "span": self.span_head}
+        self.run = TrainingRun(folder, modules, groups, made_of, "seen", "em", clip=settings.clip)
+        self.total = sum(p.examples for p in settings.phases)
+        self.sums: dict[str, torch.Tensor] = {}
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it has been too long since the weights were the best so far."""
+        return self.run.waited >= self.settings.patience
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to train."""
+        return self.run.done >= self.total or self.stopped
+
+    def step(self, features: Sequence[Features]) -> None:
+        """One step of the optimizer with a batch, of which this process reads its share."""
+        self.model.train()
+        batch = collate(features[processes.rank() :: processes.count()], self.model.config.pad_token_id)
+        device = self.run.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.bfloat16):
+            parts = losses(self.model, self.span_head, {k: v.to(device) for k, v in batch.items()})
+        self.run.step(sum(parts.values()), schedule(self.run.done, self.total, self.settings), len(features))
+        for key, value in parts.items():
+            self.sums[key] = self.sums.get(key, 0.0) + value.detach()
+
+    def mean_losses(self, steps: int) -> dict[str, float]:
+        """The losses' means over the last `steps` steps, which are then forgotten."""
+        means = {key: round(float(processes.total(value)) / steps, 4) for key, value in self.sums.items()}
+        self.sums = {}
+        return means
+
+
+def train(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    tasks: Mapping[str, Task],
+    folder: Path,
+    settings: GeneratorSettings,
+    evaluate: Callable[[PreTrainedModel], Mapping[str, float]] | None = None,
+) -> None:
+    """Trains in place, logging to `folder`/log.jsonl; goes on from the checkpoint there.
+
+    `evaluate(model)`, where given, returns figures for the log; it is called at the start and every `evaluate_every`
+    examples. The model ends with the weights of the best "em", be they those it started with; training stops early when
+    that has not risen for `patience` evaluations.
+
+    Raises:
+        CheckpointUnusable: the checkpoint there is damaged, another model's, or of a run with other settings or data.
+        ValueError: there are more processes than examples in a batch, or they see different folders.
+    """
+    learner = Learner(model, tasks, folder, settings)
+    run = learner.run
+    bar = tqdm(
+        total=learner.total, initial=run.done, unit="ex", desc="training", mininterval=5, smoothing=0.05,
+        disable=not processes.is_first(),
+    )  # fmt: skip
+    series = batches(Featurizer(tokenizer, settings), tasks, settings, run.done)
+
+    def measure() -> None:
+        if evaluate:
+            run.measure(lambda: evaluate(model.eval()), bar)
+
+    if run.done == 0:
+        measure()
+    step = 0
+    while not learner.finished:
+        before, step = run.done, step + 1
+        learner.step(next(series))
+        bar.update(run.done - before)
+        if step % LOG_EVERY == 0:
+            means = learner.mean_losses(LOG_EVERY)
+            bar.set_postfix(means)
+            run.log(means)
+        if learner.finished or run.done // settings.evaluate_every > before // settings.evaluate_every:
+            measure()
+        run.save(after=0.0 if learner.finished else settings.save_every)
+    if learner.stopped and processes.is_first():
+        bar.write(f"stopped: exact match has not risen for {settings.patience} evaluations")
+    bar.close()
+    run.take_best()
+    model.eval()

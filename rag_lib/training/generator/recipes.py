@@ -1,0 +1,250 @@
+"""The recipes of the generator's first two stages, from public data alone, and the one for anybody's own triples.
+
+read     MiniLM → a reader of single passages: SQuAD and QED
+jobs     → all jobs, several sources, no answer: SQuAD, QED, SciTLDR
+
+Each stage starts from the weights of the one before; `rag_lib.museum.generator_recipe` has the third. Taught in
+notebooks/09_finetune_generator.ipynb.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from rag_lib.evaluation.answers import exact_match, f1, score_answers
+from rag_lib.evaluation.squad import QED, SCITLDR, SQUAD, answer_rows, load_public, parse
+from rag_lib.files import write_json
+from rag_lib.generation.seq2seq import Seq2SeqGenerator
+from rag_lib.models.adapters import merge_adapter
+from rag_lib.models.warm_start import bart_from_bert
+from rag_lib.models.weights import GENERATOR, load_minilm, load_perigee, save_perigee
+from rag_lib.retrieval.base import PASSAGES
+from rag_lib.training import processes
+from rag_lib.training.generator.examples import (
+    FixedTask,
+    FollowUpTask,
+    Phase,
+    ReadingTask,
+    Search,
+    Task,
+    Triple,
+    search_contexts,
+    summary_example,
+)
+from rag_lib.training.generator.features import GeneratorSettings
+from rag_lib.training.generator.learning import train
+from rag_lib.training.generator.triples import UnanswerableTask, read_triples, triple_from_row
+
+DECODER_LAYERS = 3
+HELD_OUT = 300  # validation questions that are asked while training
+
+READ = GeneratorSettings(
+    phases=(
+        Phase(10_240, words=(30, 60), quotes=1.0),
+        Phase(34_816, words=(40, 110)),
+        Phase(12_288, words=(40, 160), quotes=0.05, sources=(1, 3)),
+    ),
+)
+JOBS = GeneratorSettings(
+    phases=(
+        Phase(
+            16_384,
+            words=(40, 110),
+            sources=(1, 4),
+            apart=0.8,
+            missing=0.2,
+            quotes=0.08,
+            mixture=(("read", 0.74), ("rewrite", 0.16), ("summarize", 0.1)),
+        ),
+    ),
+    batch_size=16,
+    encoder_rate=8e-5,
+    decoder_rate=4e-4,
+    decay=0.6,
+    evaluate_every=5_120,
+)
+# For a user's own triples: `own_settings` fits lengths to their number.
+OWN_PHASE = Phase(5_120, words=(40, 90), sources=(1, 5), apart=0.9, missing=0.1, quotes=0.05)
+OWN = GeneratorSettings(
+    phases=(OWN_PHASE,),
+    batch_size=16,
+    pool_batches=16,
+    encoder_rate=7e-4,
+    decoder_rate=7e-4,
+    rank=16,
+    warmup_steps=50,
+    decay=0.6,
+    max_target=110,
+    max_rows=24,
+    evaluate_every=3_072,
+)
+PASSES = 8  # over a user's triples, as far as OWN_PHASE is long enough
+
+
+def public_triples(names: Sequence[str]) -> list[Triple]:
+    """The train splits of public data as triples, without the questions that have no answer.
+
+    Raises:
+        DataUnavailable: one of them cannot be had.
+    """
+    rows = (parse(row) for name in names for row in load_public(name, "train"))
+    return [triple_from_row(row) for row in rows if row.answers]
+
+
+def public_tasks() -> dict[str, Task]:
+    """Reading, following up and summarising, from public data alone.
+
+    Raises:
+        DataUnavailable: SQuAD, QED or SciTLDR cannot be had.
+    """
+    triples = public_triples([SQUAD, QED])
+    papers = load_public(SCITLDR, "train")
+    return {
+        "read": ReadingTask(triples, search_contexts(triples)),
+        "rewrite": FollowUpTask(triples),
+        "summarize": FixedTask([summary_example(p["title"], p["abstract"], p["summaries"][0]) for p in papers]),
+    }
+
+
+Evaluate = Callable[[PreTrainedModel], dict[str, float]]
+
+
+def squad_evaluation(tokenizer: PreTrainedTokenizerBase) -> Evaluate:
+    """Exact match and F1 on SQuAD validation questions, each read from its own paragraph."""
+    rows = [parse(row) for row in random.Random(0).sample(list(load_public(SQUAD, "validation")), HELD_OUT)]
+    answers = [row.texts for row in rows]
+    return lambda model: score(answer_rows(Seq2SeqGenerator(model, tokenizer), rows, progress=False), answers)
+
+
+def score(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:
+    """Mean exact match and F1."""
+    metrics = {"em": exact_match, "f1": f1}
+    return {k: round(sum(score_answers(predictions, answers, m)) / len(answers), 4) for k, m in metrics.items()}
+
+
+def own_evaluation(held_out: Mapping[str, Task], tokenizer: PreTrainedTokenizerBase) -> Evaluate:
+    """Exact match and F1 on held-out triples, each read from its own context among misleading passages."""
+    phase = replace(OWN_PHASE, words=(90, 90), sources=(PASSAGES, PASSAGES), missing=0.0, quotes=0.0)
+    asked, answers = [], []
+    for task in held_out.values():
+        for i in range(min(len(task), HELD_OUT)):
+            example = task.example(i, phase, random.Random(i))
+            asked.append(example)
+            answers.append([example.target, *task.triples[i].aliases])
+
+    def evaluate(model: PreTrainedModel) -> dict[str, float]:
+        generations = Seq2SeqGenerator(model, tokenizer).generate(
+            [e.question for e in asked], [e.sources for e in asked]
+        )
+        return score([g.text for g in generations], answers)
+
+    return evaluate
+
+
+def own_tasks(triples: Sequence[Triple], search: Search) -> dict[str, Task]:
+    """Reading, and finding no answer, from a user's own triples; without those of which there are none."""
+    answered, unanswerable = ([t for t in triples if bool(t.answer) == wanted] for wanted in (True, False))
+    tasks = {"ask": ReadingTask(answered, search), "unanswerable": UnanswerableTask(unanswerable, search)}
+    return {name: task for name, task in tasks.items() if len(task)}
+
+
+def own_settings(tasks: Mapping[str, Task], share: float = 1.0, **changes: float) -> GeneratorSettings:
+    """`OWN` for these tasks: every triple is seen `PASSES` times, or as often as the recipe's length allows.
+
+    Args:
+        share: that length times so much.
+        changes: other settings than `OWN` has, by name.
+
+    Raises:
+        ValueError: a setting is impossible.
+    """
+    settings = replace(OWN, **changes)
+    rows = sum(map(len, tasks.values()))
+    if settings.batch_size < 1 or settings.encoder_rate <= 0 or settings.rank < 0 or share <= 0:
+        raise ValueError("batch size, rate and share of examples must be above 0, and the rank not below 0")
+    examples = max(
+        settings.batch_size, round(share * min(OWN_PHASE.examples, max(PASSES * rows, 20 * settings.batch_size)))
+    )
+    mixture = tuple((name, len(task) / rows) for name, task in tasks.items())
+    return replace(
+        settings,
+        phases=(replace(OWN_PHASE, examples=examples, mixture=mixture),),
+        warmup_steps=max(1, min(settings.warmup_steps, examples // settings.batch_size // 8)),
+        evaluate_every=max(settings.batch_size, examples // 8),
+    )
+
+
+def train_own(
+    data: Path, folder: Path, start: Path | None = None, share: float = 1.0, device: str = "cpu", **changes: float
+) -> None:
+    """Trains a generator on a user's own triples; `ask --generator FOLDER/weights` then uses it.
+
+    Args:
+        data: a folder of .jsonl files, or one of them (see `rag_lib.training.rows`).
+        folder: for checkpoints, log and weights; there it also resumes.
+        start: the generator to start from; the bundled one before museum training where None.
+        share, changes: see `own_settings`.
+
+    Raises:
+        ValueError: there are too few triples, or a setting is impossible.
+        CheckpointUnusable: `folder` holds a run with other settings or data.
+    """
+    training, held_out, broken = read_triples(data)
+    search = search_contexts([*training, *held_out])
+    tasks = own_tasks(training, search)
+    settings = own_settings(tasks, share, **changes)
+    torch.manual_seed(settings.seed)
+    model, tokenizer = load_perigee(start) if start else load_perigee(GENERATOR, adapter=False)
+    if processes.is_first():
+        for message in broken:
+            print(f"left out: {message}", file=sys.stderr)
+        print(f"{len(training)} triples to train on, {len(held_out)} held out, {len(broken)} rows left out")
+    train(model.to(device), tokenizer, tasks, folder, settings, own_evaluation(own_tasks(held_out, search), tokenizer))
+    if processes.is_first():
+        if settings.rank:
+            merge_adapter(model)
+        weights = folder / "weights"
+        save_perigee(model, weights)
+        write_json(weights / "own.json", asdict(settings))
+        print(f"weights: {weights}")
+
+
+STAGES = {"read": READ, "jobs": JOBS}
+
+
+def shortened(settings: GeneratorSettings, share: float) -> GeneratorSettings:
+    """The settings with `share` times as many examples."""
+    return replace(settings, phases=tuple(replace(p, examples=round(p.examples * share)) for p in settings.phases))
+
+
+def train_stage(stage: str, folder: Path, start: Path | None = None, share: float = 1.0, device: str = "cpu") -> None:
+    """Trains a stage of the bundled generator; checkpoints, log and weights go to `folder`, where it also resumes.
+
+    Args:
+        stage: read or jobs.
+        start: the weights to start from; the bundled ones where None. `read` starts from MiniLM.
+        share: the recipe's number of examples times so much.
+
+    Raises:
+        DataUnavailable: public data cannot be had.
+    """
+    settings = shortened(STAGES[stage], share)
+    torch.manual_seed(settings.seed)
+    if stage == "read":
+        minilm, tokenizer = load_minilm()
+        model = bart_from_bert(minilm, DECODER_LAYERS, tokenizer.cls_token_id, tokenizer.sep_token_id)
+    else:
+        model, tokenizer = load_perigee(start or GENERATOR, adapter=False)
+    train(model.to(device), tokenizer, public_tasks(), folder, settings, squad_evaluation(tokenizer))
+    if processes.is_first():
+        weights = folder / "weights"
+        save_perigee(model, weights)
+        write_json(weights / f"{stage}.json", asdict(settings))
+        print(f"weights: {weights}")

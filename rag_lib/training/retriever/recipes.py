@@ -1,0 +1,145 @@
+"""The recipe for an encoder, or DPR's two, on anybody's own pairs of questions and passages.
+
+`rag_lib.museum.retriever_recipe` has the museum's. Taught in notebooks/08_finetune_retriever.ipynb.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from rag_lib.evaluation.ranking import of_ranks, ranking_metrics
+from rag_lib.evaluation.squad import SQUAD, load_public, parse
+from rag_lib.files import write_json
+from rag_lib.indexing.documents import Source, indexed_text
+from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.models.adapters import merge_adapter
+from rag_lib.retrieval.dpr import DPREncoder
+from rag_lib.training.processes import is_first
+from rag_lib.training.retriever.contrastive import OneTower, RetrieverSettings, TwoTowers, train
+from rag_lib.training.retriever.pairs import (
+    MARGIN,
+    Pair,
+    bm25_scores,
+    distinct_passages,
+    pair_from_row,
+    read_pairs,
+    with_negatives,
+)
+
+OWN = RetrieverSettings(rate=5e-4, late=0.5)  # unless told otherwise
+DPR = RetrieverSettings(epochs=6, rate=1e-4, scale=1.0, rank=0, max_tokens=256)  # dot products need no scale
+DEPTH = 20  # ranks beyond it count as not found
+METRICS = ranking_metrics((1, 5, DEPTH))
+
+
+def ranks_of(queries: np.ndarray, passages: np.ndarray, right: Sequence[int]) -> np.ndarray:
+    """The rank of each query's right passage (a row of `passages`), 0 beyond DEPTH; ties count against it."""
+    scores = queries @ passages.T
+    own = scores[np.arange(len(right)), right]
+    ranks = (scores >= own[:, None]).sum(axis=1)
+    return np.where(ranks <= DEPTH, ranks, 0)
+
+
+def dense_ranks(encoder: SentenceEncoder, pairs: Sequence[Pair], passages: Sequence[Source]) -> np.ndarray:
+    """The rank of each pair's passage among `passages`."""
+    places = {passage: i for i, passage in enumerate(passages)}
+    vectors = encoder.encode_passages([indexed_text(p) for p in passages])
+    return ranks_of(encoder.encode_queries([p.question for p in pairs]), vectors, [places[p.passage] for p in pairs])
+
+
+def summary(ranks: np.ndarray) -> dict[str, float]:
+    """Every metric's mean."""
+    return {name: round(float(of_ranks(ranks, metric).mean()), 4) for name, metric in METRICS.items()}
+
+
+def squad_pairs(split: str, count: int) -> tuple[list[Pair], list[Source]]:
+    """`count` SQuAD questions with their paragraphs, drawn with a seed, and up to 1,000 paragraphs, theirs first.
+
+    Raises:
+        DataUnavailable: SQuAD cannot be had.
+    """
+    rows = load_public(SQUAD, split)
+    rows = rows.select(random.Random(0).sample(range(len(rows)), min(len(rows), 10 * count))).to_list()
+    pairs = [pair_from_row(parse(row)) for row in rows]
+    return pairs[:count], distinct_passages(pairs)[:1000]
+
+
+def against_bm25(pairs: Sequence[Pair], passages: Sequence[Source]) -> list[Pair]:
+    """Pairs with the negatives that share the most words with the question."""
+    return with_negatives(pairs, passages, bm25_scores(pairs, passages))
+
+
+def against_model(pairs: Sequence[Pair], passages: Sequence[Source], encoder: SentenceEncoder) -> list[Pair]:
+    """Pairs with the negatives that the encoder itself finds nearest, but for those too near to be surely wrong."""
+    vectors = encoder.encode_passages([indexed_text(p) for p in passages], progress=True)
+    return with_negatives(
+        pairs, passages, encoder.encode_queries([p.question for p in pairs]) @ vectors.T, margin=MARGIN
+    )
+
+
+def own_pairs(data: Path) -> tuple[list[Pair], list[Pair]]:
+    """The pairs of a folder to train on and those held out; says which rows were left out."""
+    training, held_out, broken = read_pairs(data)
+    if is_first():
+        for row in broken:
+            print(f"left out: {row}", file=sys.stderr)
+        print(f"{len(training)} pairs to train on, {len(held_out)} held out, {len(broken)} rows left out")
+    return training, held_out
+
+
+def train_on_pairs(
+    data: Path, folder: Path, settings: RetrieverSettings = OWN, name: str | None = None, device: str = "cpu"
+) -> None:
+    """Trains an encoder on a user's own pairs; `folder` becomes a Sentence Transformers model.
+
+    The weights that do best on what is held out (see `read_pairs`) are kept.
+
+    Raises:
+        ValueError: there are too few pairs.
+        ModelUnavailable: the encoder cannot be had.
+        CheckpointUnusable: the folder holds a run with other settings or data.
+    """
+    training, held_out = own_pairs(data)
+    encoder = SentenceEncoder(name, device)
+    passages = distinct_passages([*training, *held_out])
+    towers = OneTower(encoder, settings.max_tokens)
+    evaluate = (lambda: summary(dense_ranks(encoder, held_out, passages))) if held_out else None
+    train(towers, against_bm25(training, distinct_passages(training)), folder / "run", settings, evaluate)
+    merge_adapter(encoder.model)
+    if is_first():
+        encoder.model.save_pretrained(str(folder), create_model_card=False)
+        write_json(folder / "training.json", asdict(settings) | {"pairs": len(training), "held_out": len(held_out)})
+
+
+def train_dpr(data: Path, folder: Path, settings: RetrieverSettings = DPR, device: str = "cpu") -> None:
+    """Trains DPR's two towers on a user's own pairs, into the folders `question` and `passage` inside `folder`.
+
+    The weights that do best on what is held out (see `read_pairs`) are kept.
+
+    Raises:
+        ValueError: there are too few pairs.
+        CheckpointUnusable: the folder holds a run with other settings or data.
+    """
+    training, held_out = own_pairs(data)
+    encoder = DPREncoder(device=device)
+    passages = distinct_passages([*training, *held_out])
+    places = {passage: i for i, passage in enumerate(passages)}
+
+    def evaluate() -> dict[str, float]:
+        questions, vectors = encoder.encode_questions([p.question for p in held_out]), encoder.encode_passages(passages)
+        return summary(ranks_of(questions, vectors, [places[p.passage] for p in held_out]))
+
+    negatives = against_bm25(training, distinct_passages(training))
+    towers = TwoTowers(encoder, settings.max_tokens)
+    train(towers, negatives, folder / "run", settings, evaluate if held_out else None)
+    for module, place in ((encoder.question, "question"), (encoder.passage, "passage")):
+        merge_adapter(module)
+        if is_first():
+            module.save_pretrained(folder / place)
+            encoder.tokenizer.save_pretrained(folder / place)

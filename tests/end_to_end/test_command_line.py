@@ -1,0 +1,162 @@
+"""The command line, as a user meets it: what it prints, and how it says no."""
+
+import gzip
+import json
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+
+from rag_lib.__main__ import main
+from rag_lib.indexing.store import FILE
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAG_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "zog.txt").write_text("King Zog of Perelandia was born in 1887. He collected 412 umbrellas.")
+    (folder / "tower.md").write_text(
+        "# The Tower of Quill\n\nThe tower has 99 steps and was painted blue by Ada Finch."
+    )
+    return folder
+
+
+def test_ask_answers_from_a_users_own_files_with_source_and_time(folder, capsys):
+    assert main(["ask", "Who painted the tower blue?", "--documents", str(folder)]) == 0
+    out = capsys.readouterr().out
+    assert "Answer:   Ada Finch" in out and "The Tower of Quill" in out and "tower.md" in out
+    assert " s to load the models" in out
+
+
+def test_an_index_is_built_saved_and_asked(folder, tmp_path, capsys):
+    assert main(["index", "--documents", str(folder), "--index", str(tmp_path / "index")]) == 0
+    assert "2 documents, 2 passages" in capsys.readouterr().out
+    assert main(["ask", "How many umbrellas did King Zog collect?", "--index", str(tmp_path / "index")]) == 0
+    assert "412" in capsys.readouterr().out
+
+
+def refused(capsys, *arguments) -> str:
+    """The one line that a refused command prints."""
+    assert main(list(arguments)) == 1
+    captured = capsys.readouterr()
+    (line,) = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+    assert "Answer" not in captured.out and "Traceback" not in captured.err
+    return line
+
+
+@pytest.mark.parametrize("question", ["", "  "])
+def test_an_empty_question(capsys, question):
+    assert "the question is empty" in refused(capsys, "ask", question)
+
+
+def test_a_question_of_ten_thousand_words(folder, capsys):
+    assert "no passage fits" in refused(capsys, "ask", "tower " * 10_000, "--documents", str(folder))
+
+
+def test_an_empty_folder(tmp_path, capsys):
+    assert "empty" in refused(capsys, "ask", "Who?", "--documents", str(tmp_path))
+
+
+def test_a_folder_of_pictures(tmp_path, capsys):
+    for i in range(3):
+        (tmp_path / f"{i}.png").write_bytes(b"\x89PNG\0")
+    assert "3 files, none readable" in refused(capsys, "ask", "Who?", "--documents", str(tmp_path))
+
+
+def test_k_of_zero(folder, capsys):
+    assert "k must be" in refused(capsys, "ask", "Who?", "--documents", str(folder), "-k", "0")
+
+
+def test_k_beyond_the_collection_is_all_of_it(folder, capsys):
+    assert main(["ask", "Who painted the tower?", "--documents", str(folder), "-k", "1000"]) == 0
+    assert "Ada Finch" in capsys.readouterr().out
+
+
+def test_a_damaged_index(folder, tmp_path, capsys):
+    index = tmp_path / "index"
+    main(["index", "--documents", str(folder), "--index", str(index)])
+    path = index / FILE
+    path.write_bytes(path.read_bytes()[:-7])
+    assert "damaged" in refused(capsys, "ask", "Who?", "--index", str(index))
+
+
+def test_an_index_of_another_encoder(folder, tmp_path, capsys):
+    index = tmp_path / "index"
+    main(["index", "--documents", str(folder), "--index", str(index)])
+    line = refused(capsys, "ask", "Who?", "--index", str(index), "--encoder", "museum-minilm")
+    assert "made by another encoder than museum-minilm" in line
+
+
+def test_a_model_that_is_not_there(folder, capsys):
+    line = refused(capsys, "ask", "Who?", "--documents", str(folder), "--generator", "nobody/nothing")
+    assert "nobody/nothing is not on this machine" in line
+
+
+def test_evaluate_generation_prints_intervals_and_writes_predictions(tmp_path, capsys):
+    row = {"id": "1", "title": "Zog", "context": "King Zog was born in 1887.", "question": "When was Zog born?"}
+    rows = [
+        row | {"answers": {"text": ["1887"], "answer_start": [21]}},
+        row | {"id": "2", "answers": {"text": ["never"]}},
+    ]
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(gzip.compress("\n".join(map(json.dumps, rows)).encode()))
+    assert main(["evaluate", "generation", str(path), "--predictions", str(tmp_path / "out.jsonl")]) == 0
+    out = capsys.readouterr().out
+    assert "exact match     0.500 [0.000, 1.000] (n = 2)" in out and "answers per s" in out
+    written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert written == [{"id": "1", "prediction": "1887"}, {"id": "2", "prediction": "1887"}]
+
+
+@pytest.mark.parametrize(
+    "line", ["not json", '{"question": "Who?"}', '{"question": 1, "context": "x", "answers": {"text": []}}']
+)
+def test_a_broken_row_is_named_by_its_line(tmp_path, capsys, line):
+    (tmp_path / "rows.jsonl").write_text(line)
+    assert "line 1" in refused(capsys, "evaluate", "generation", str(tmp_path / "rows.jsonl"))
+
+
+def test_help_loads_no_model():
+    started = time.perf_counter()
+    code = (
+        "import sys; from rag_lib.__main__ import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
+        "print('torch' in sys.modules)"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True
+    ).stdout
+    assert out.endswith("False\n") and time.perf_counter() - started < 60
+
+
+def test_an_index_is_never_written_among_a_users_files(folder, tmp_path, capsys):
+    target = tmp_path / "home"
+    (target / "v-2019-thesis").mkdir(parents=True)
+    (target / "v-2019-thesis" / "chapter.txt").write_text("two years of work")
+    assert "not empty and is no index" in refused(capsys, "index", "--documents", str(folder), "--index", str(target))
+    assert (target / "v-2019-thesis" / "chapter.txt").read_text() == "two years of work"
+    with pytest.raises(SystemExit):
+        main(["index", "--documents", str(folder), "--index", ""])
+    assert "a folder needs a name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("row", [{"answers": ["1887"]}, {"answer": "1887"}, {"answers": {"text": ["1887"]}}])
+def test_evaluate_reads_the_rows_that_train_reads(tmp_path, capsys, row):
+    """Plain lists of answers, a single answer, SQuAD's layout, and a byte-order mark."""
+    row = {"question": "When was Zog born?", "passage": "King Zog was born in 1887.", **row}
+    (tmp_path / "rows.jsonl").write_bytes(b"\xef\xbb\xbf" + json.dumps(row).encode() + b"\n")
+    assert main(["evaluate", "generation", str(tmp_path / "rows.jsonl")]) == 0
+    assert "exact match     1.000" in capsys.readouterr().out
+
+
+def test_files_that_were_left_out_are_named_on_every_ask(folder, tmp_path, capsys):
+    (folder / "picture.png").write_bytes(b"\x89PNG")
+    for _ in range(2):  # the second answer comes from the cache
+        assert main(["ask", "Who painted the tower?", "--documents", str(folder)]) == 0
+        assert "left out: picture.png: " in capsys.readouterr().err
+    main(["index", "--documents", str(folder), "--index", str(tmp_path / "index")])
+    capsys.readouterr()
+    assert main(["ask", "Who painted the tower?", "--index", str(tmp_path / "index")]) == 0
+    assert "left out: picture.png: " in capsys.readouterr().err

@@ -1,0 +1,139 @@
+"""What stands in for the real things in tests: encoders, generators and models that are tiny, quick and known."""
+
+import functools
+import random
+
+import numpy as np
+import torch
+from transformers import BartConfig, BartForConditionalGeneration, PreTrainedModel, T5Config, T5ForConditionalGeneration
+
+from rag_lib.generation.generators import Generation, stream_at_once
+from rag_lib.training.generator.examples import Example, Phase, ReadingTask, Triple, search_contexts
+from rag_lib.training.generator.features import GeneratorSettings
+
+VOCABULARY, END, LONGEST = 40, 2, 12
+# Architecture and seed; with these weights sequences end at differing lengths.
+TINY = [("bart", 24), ("bart", 36), ("t5", 20), ("t5", 39)]
+
+
+@functools.cache
+def tiny_model(architecture: str, seed: int) -> PreTrainedModel:
+    """A model whose logits differ a lot and favour the end token, so that decoding is neither trivial nor endless."""
+    shape = {"vocab_size": VOCABULARY, "d_model": 16, "pad_token_id": 0, "eos_token_id": END}
+    if architecture == "bart":
+        sizes = {"encoder_layers": 2, "encoder_attention_heads": 2, "encoder_ffn_dim": 32}
+        sizes |= {"decoder_layers": 2, "decoder_attention_heads": 2, "decoder_ffn_dim": 32}
+        marks = {"bos_token_id": 1, "decoder_start_token_id": 1, "forced_eos_token_id": None}
+        config = BartConfig(**shape, **sizes, **marks, max_position_embeddings=64, tie_word_embeddings=False)
+    else:
+        sizes = {"d_kv": 8, "d_ff": 32, "num_layers": 2, "num_heads": 2}
+        config = T5Config(**shape, **sizes, decoder_start_token_id=0, tie_word_embeddings=False)
+    model = {"bart": BartForConditionalGeneration, "t5": T5ForConditionalGeneration}[architecture](config)
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.normal_(std=0.5)
+        model.lm_head.weight[END] *= 2
+    return model.eval()
+
+
+def inputs(batch: int, padded: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and attention mask (batch, 9)."""
+    ids = torch.randint(3, VOCABULARY, (batch, 9), generator=torch.Generator().manual_seed(1))
+    mask = torch.ones_like(ids)
+    if padded:
+        for row, length in zip(mask, (5, 9, 7), strict=False):
+            row[length:] = 0
+    return ids * mask, mask
+
+
+class HashEncoder:
+    """An encoder for tests: fast, and another one for every `seed`."""
+
+    dimension = 16
+
+    def __init__(self, seed: int = 0) -> None:
+        self.name = f"hash-{seed}"
+        self.seed = seed
+        self.encoded: list[str] = []
+
+    def fingerprint(self) -> str:
+        return self.name
+
+    def encode_passages(self, texts, progress=False):
+        self.encoded += texts
+        rows = [np.random.default_rng([self.seed, *t.encode()]).normal(size=16) for t in texts]
+        x = np.array(rows, dtype=np.float32).reshape(len(texts), 16)
+        return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+    def encode_queries(self, texts):
+        return self.encode_passages(texts)
+
+    def encode_passage_tokens(self, texts):
+        return [self.encode_passages(t.split()) for t in texts]
+
+    def encode_query_tokens(self, texts):
+        return self.encode_passage_tokens(texts)
+
+
+class FixedGenerator:
+    """A generator that always writes the same, and keeps what it was asked."""
+
+    threshold = 0.0
+
+    def __init__(self, generation: Generation | None = None, apart: bool = False) -> None:
+        self.generation = generation or Generation("Laika", 0.5, None, (0,))
+        self.apart = apart
+        self.asked: list[tuple] = []
+
+    def generate(self, questions, sources, job=None):
+        self.asked += zip(questions, sources, strict=True)
+        return [self.generation for _ in questions]
+
+    def stream(self, question, sources):
+        return stream_at_once(self, question, sources)
+
+
+CONTEXTS = [
+    "Yuri Gagarin flew on 12 April 1961. He landed near the Volga. His ship was Vostok 1.",
+    "Laika flew on 3 November 1957. She was a dog from Moscow. Her ship was Sputnik 2.",
+    "Valentina Tereshkova flew on 16 June 1963. She landed in the Altai. Her ship was Vostok 6.",
+]
+SETTINGS = GeneratorSettings(
+    phases=(Phase(32, (3, 9), quotes=0.5), Phase(32, (9, 30), sources=(1, 3), apart=0.5, missing=0.3)),
+    batch_size=4,
+    pool_batches=4,
+    warmup_steps=2,
+    evaluate_every=24,
+    save_every=0.0,
+)
+
+
+def triples() -> list[Triple]:
+    found = []
+    for context in CONTEXTS:
+        name = context.split(" flew")[0]
+        ship = context.split("ship was ")[1].rstrip(".")
+        for question, answer in (("Who flew?", name), (f"What was the ship of {name}?", ship)):
+            found.append(Triple(question, "Flights", context, answer, context.index(answer)))
+    return found
+
+
+def small_model(tokenizer) -> BartForConditionalGeneration:
+    torch.manual_seed(0)
+    config = BartConfig(
+        vocab_size=len(tokenizer), d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
+        decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, dropout=0.0, pad_token_id=0,
+        bos_token_id=101, eos_token_id=102, decoder_start_token_id=101, forced_eos_token_id=None, init_std=0.2,
+    )  # fmt: skip
+    return BartForConditionalGeneration(config)
+
+
+def reading() -> ReadingTask:
+    return ReadingTask(triples(), search_contexts(triples()))
+
+
+def drawn(phase: Phase, count: int = 60) -> list[Example]:
+    rng, task = random.Random(0), reading()
+    return [task.example(i % len(task), phase, rng) for i in range(count)]

@@ -1,0 +1,106 @@
+"""The lists of packages are in step, and the set-up says what is wrong in one line."""
+
+import re
+import sys
+import tomllib
+
+import pytest
+from conftest import ROOT
+from packaging.requirements import Requirement
+
+from rag_lib import setup
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT, UV = PYPROJECT["project"], PYPROJECT["tool"]["uv"]
+
+
+def locked() -> dict[str, Requirement]:
+    """The requirements that hold on this Python, by normal name."""
+    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
+    requirements = [Requirement(line) for line in lines]
+    assert all(str(r.specifier).startswith("==") for r in requirements)
+    return {normal(r.name): r for r in requirements if r.marker is None or r.marker.evaluate()}
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pinned(requirement: Requirement) -> str:
+    return next(iter(requirement.specifier)).version
+
+
+EXTRAS = PROJECT["optional-dependencies"]
+
+
+@pytest.mark.parametrize("line", [*PROJECT["dependencies"], *EXTRAS["notebooks"], *EXTRAS["dev"]])
+def test_the_lock_meets_what_the_project_declares(line):
+    declared = Requirement(line)
+    assert declared.specifier.contains(pinned(locked()[normal(declared.name)]))
+
+
+def test_torch_is_pinned_in_the_lock_and_free_in_the_package():
+    """Colab brings its own torch: the package must take any recent one, whatever this project is tested with."""
+    (constraint,) = (Requirement(line) for line in UV["constraint-dependencies"] if line.startswith("torch"))
+    assert str(constraint.specifier) == str(locked()["torch"].specifier)
+    (declared,) = (Requirement(line) for line in PROJECT["dependencies"] if normal(Requirement(line).name) == "torch")
+    assert {s.operator for s in declared.specifier} == {">="}
+    assert all(declared.specifier.contains(version) for version in ("2.6.0", "2.13.0", "3.0"))
+
+
+def test_the_lock_names_no_host_and_no_path():
+    assert not re.search(r"https?:|file:|/", (ROOT / "requirements.txt").read_text().replace("# via", ""))
+
+
+def test_conda_gets_the_same_list():
+    text = (ROOT / "environment.yml").read_text()
+    assert "- -r requirements.txt" in text and "- python>=3.11,<3.14" in text
+    named = dict(re.findall(r"^ {6}- ([a-z-]+)==([\d.]+)$", text, re.MULTILINE))
+    assert set(named) == set(setup.PACKAGES)
+    assert named == {name: pinned(locked()[name]) for name in setup.PACKAGES}
+
+
+@pytest.mark.parametrize(
+    ("output", "line"),
+    [
+        (
+            "error: Failed to fetch: `https://x`\n  Caused by: dns error: failed to lookup address",
+            "connect to the network",
+        ),
+        ("WARNING: Retrying ... connection broken\nERROR: No matching distribution", "connect to the network"),
+        ("error: failed to write: No space left on device (os error 28)", "the disk is full"),
+        ("something\nerror: no such option --x", "the installation failed: error: no such option --x"),
+    ],
+)
+def test_a_failed_installation_is_explained_in_one_line(output, line):
+    assert line in setup.explain(output) and "\n" not in setup.explain(output)
+
+
+def test_a_full_disk_is_seen_before_anything_is_written(tmp_path):
+    with pytest.raises(setup.SetupError, match="free disk"):
+        setup.check_disk(tmp_path, needed=10**18)
+
+
+@pytest.mark.parametrize("version", [(3, 10, 4), (3, 14, 0)])
+def test_an_unfit_python_is_refused(monkeypatch, version):
+    monkeypatch.setattr(sys, "version_info", version)
+    with pytest.raises(setup.SetupError, match=r"3\.11 to 3\.13"):
+        setup.check_python()
+
+
+def test_the_doctor_finds_this_machine_ready():
+    findings = setup.check()
+    assert [f for f in findings if not f.ok] == []
+    assert str(findings[0]).startswith("[ok] Python: 3.")
+
+
+def test_the_doctor_reports_instead_of_failing():
+    finding = setup.inspect("Encoder", "reinstall", lambda: 1 / 0)
+    assert str(finding) == "[!!] Encoder: division by zero -> reinstall"
+
+
+def test_the_course_can_be_set_up_without_any_package():
+    code = "import sys; sys.modules.update(dict.fromkeys(['numpy', 'torch', 'tqdm'])); import rag_lib.setup"
+    import subprocess
+
+    subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, check=True)

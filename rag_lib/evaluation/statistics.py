@@ -5,7 +5,7 @@ Intervals are percentile bootstraps (Efron and Tibshirani, 1993).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,17 +24,35 @@ class Estimate:
         return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}] (n = {self.n})"
 
 
-def bootstrap(values: Sequence[float], level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Estimate:
+def bootstrap(
+    values: Sequence[float],
+    level: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
+    groups: Sequence[Hashable] | None = None,
+) -> Estimate:
     """Mean of `values` with a percentile bootstrap interval.
 
+    Args:
+        groups: what each value belongs to. Whole groups are drawn then, because values of one group are alike: ten
+            questions about one article say less than ten about ten (Cameron et al., 2008).
+
     Raises:
-        ValueError: there are no values.
+        ValueError: there are no values, or not as many groups.
     """
     x = np.asarray(values, dtype=float)
     if x.size == 0:
         raise ValueError("no values: a mean of nothing has no interval")
+    sums, counts = x, np.ones(x.size)
+    if groups is not None:
+        number: dict[Hashable, int] = {}
+        members = [number.setdefault(group, len(number)) for group in groups]
+        if len(members) != x.size:
+            raise ValueError(f"{len(members)} groups for {x.size} values")
+        sums, counts = np.bincount(members, weights=x), np.bincount(members)
     rng = np.random.default_rng(seed)
-    means = np.array([x[rng.integers(0, x.size, x.size)].mean() for _ in range(resamples)])
+    draws = (rng.integers(0, len(sums), len(sums)) for _ in range(resamples))
+    means = np.array([sums[drawn].sum() / counts[drawn].sum() for drawn in draws])
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(float(x.mean()), float(low), float(high), int(x.size))
 

@@ -10,7 +10,8 @@ __all__, __getattr__, __dir__ = exports(
     {
         "collection": """
             Dialogue Evidence Product Question Summary Turn Visitor load_articles load_dialogues
-            load_dossiers load_products load_questions load_splits load_summaries load_visitors
+            load_dossiers load_products load_questions load_splits load_summaries
+            load_visitor_questions load_visitors
         """,
         "measure": "gold_passages",
         "retriever_recipe": "load_ranks",

@@ -9,8 +9,8 @@ import matplotlib.pyplot as plt
 
 from rag_lib.files import DATA, MODELS, read_json_lines
 from rag_lib.museum.collection import (
-    KINDS,
     SPLITS,
+    STYLES,
     load_articles,
     load_dialogues,
     load_dossiers,
@@ -20,6 +20,7 @@ from rag_lib.museum.collection import (
     load_summaries,
     load_visitors,
 )
+from rag_lib.museum.kinds import KINDS
 from rag_lib.plots import BLUE, ORANGE, use_style
 
 FIGURES = DATA / "figures"
@@ -42,13 +43,15 @@ def draw_articles() -> None:
 
 
 def draw_questions() -> None:
-    """How many questions there are of each kind."""
-    counts = Counter(q.kind for split in SPLITS for q in load_questions(split))
-    kinds = sorted(KINDS, key=lambda k: counts[k])
-    figure, ax = plt.subplots()
-    bars = ax.barh(kinds, [counts[k] for k in kinds], color=BLUE)
-    ax.bar_label(bars, padding=4)
-    ax.set(xlabel="questions")
+    """How many questions there are of each kind, in both styles."""
+    figure, ax = plt.subplots(figsize=(8, 6))
+    rows = range(len(KINDS))
+    for style, shift, colour in zip(STYLES, (0.2, -0.2), (BLUE, ORANGE), strict=True):
+        counts = Counter(q.kind for split in SPLITS for q in load_questions(split, style=style))
+        bars = ax.barh([row + shift for row in rows], [counts[k] for k in KINDS], 0.4, color=colour)
+        ax.bar_label(bars, padding=4, fontsize=11)
+    ax.set(xlabel="questions", yticks=rows, yticklabels=KINDS)
+    ax.legend(["with the article in view", "as a visitor asks"], frameon=False)
     save(figure, "question_kinds")
 
 
@@ -83,8 +86,8 @@ def draw_training(folder: Path) -> None:
 def statistics() -> dict[str, int | float]:
     """The collection in numbers."""
     articles = load_articles()
-    questions = [q for split in SPLITS for q in load_questions(split)]
-    answerable = [q for q in questions if q.answers]
+    by_style = {style: [q for split in SPLITS for q in load_questions(split, style=style)] for style in STYLES}
+    questions, visitors_questions = by_style.values()
     dialogues = [d for split in SPLITS for d in load_dialogues(split)]
     turns = [t for d in dialogues for t in d.turns]
     summaries = [s for split in SPLITS for s in load_summaries(split)]
@@ -94,10 +97,14 @@ def statistics() -> dict[str, int | float]:
         "of them about the museum itself, fictional": sum(a.metadata.get("fictional") == "yes" for a in articles),
         "words in articles": sum(len(a.text.split()) for a in articles),
         **{f"articles in {split}": list(load_splits().values()).count(split) for split in SPLITS},
-        "questions with an answer": len(answerable),
-        "of them with two articles as evidence": sum(len(q.evidence) == 2 for q in answerable),
-        "questions without an answer": len(questions) - len(answerable),
+        "questions with an answer": sum(bool(q.evidence) for q in questions),
+        "of them with two articles as evidence": sum(len(q.evidence) == 2 for q in questions),
+        "questions without an answer": sum(not q.evidence for q in questions),
         **{f"questions in {split}": len(load_questions(split)) for split in SPLITS},
+        "visitors' questions with an answer": sum(bool(q.evidence) for q in visitors_questions),
+        "of them asking yes or no": sum(bool(q.verdict) for q in visitors_questions),
+        "visitors' questions without an answer": sum(not q.evidence for q in visitors_questions),
+        **{f"visitors' questions in {split}": len(load_questions(split, style=STYLES[1])) for split in SPLITS},
         "dialogues": len(dialogues),
         "visitors' turns": len(turns),
         "of them outside the collection": sum(t.evidence is None for t in turns),

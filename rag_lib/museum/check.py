@@ -13,9 +13,8 @@ from rag_lib.indexing.analysis import Analyzer
 from rag_lib.indexing.documents import Document
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.museum.collection import (
-    KINDS,
     SPLITS,
-    UNANSWERABLE,
+    STYLES,
     Question,
     load_articles,
     load_dialogues,
@@ -26,10 +25,14 @@ from rag_lib.museum.collection import (
     load_summaries,
     load_visitors,
 )
+from rag_lib.museum.kinds import kind_of
 
 ARTICLE_WORDS, DOSSIER_WORDS, PRODUCT_WORDS = (180, 450), (900, 2000), (40, 90)
 NEAR_DUPLICATE = 0.9  # Jaccard overlap of the terms of two questions
 HEAD = ("id", "title", "hall", "topics", "summary")
+TURNS = (3, 8)
+YEAR = re.compile(r"\b(?:1[0-9]|20)\d\d\b")
+NAME = re.compile(r"(?<![.!?:] )(?<!^)\b[A-Z][\w’-]{2,}")
 
 
 def words(text: str) -> int:
@@ -62,23 +65,47 @@ def check_articles(articles: list[Document], splits: dict[str, str]) -> Iterator
 
 
 def check_question(question: Question, split: str, texts: dict[str, str], splits: dict[str, str]) -> Iterator[str]:
-    """Evidence to the letter, answers in the evidence, articles of the question's own split."""
-    if question.kind not in KINDS or not question.question.endswith("?"):
-        yield f"{question.id}: kind {question.kind!r}, or no question mark"
-    if question.kind == UNANSWERABLE:
-        if question.answers or question.evidence or splits.get(question.near) != split:
-            yield f"{question.id}: unanswerable, but with answers, or near no article of its split"
+    """Evidence to the letter, answers in the evidence, articles of the question's own split, kind by the rule."""
+    if question.kind != kind_of(question.question):
+        yield f"{question.id}: of kind {kind_of(question.question)!r}, not {question.kind!r}"
+    for evidence in (*question.evidence, *question.also_evidence):
+        if evidence.sentence not in texts.get(evidence.article, ""):
+            yield f"{question.id}: the evidence is not in {evidence.article}: {evidence.sentence[:60]}"
+    if not question.evidence:
+        if question.accepted or question.also_evidence or question.verdict or question.reply:
+            yield f"{question.id}: without evidence, but with an answer"
+        if question.near and splits.get(question.near) != split:
+            yield f"{question.id}: near {question.near}, which is not in {split}"
         return
-    if not question.answers or not 1 <= len({e.article for e in question.evidence}) == len(question.evidence) <= 2:
-        yield f"{question.id}: without an answer, or without one or two articles as evidence"
+    if question.near:
+        yield f"{question.id}: near an article, but with an answer"
+    if not 1 <= len({e.article for e in question.evidence}) == len(question.evidence) <= 2:
+        yield f"{question.id}: without one or two articles as evidence"
     for evidence in question.evidence:
         if splits.get(evidence.article) != split:
             yield f"{question.id}: {evidence.article} is not in {split}"
-        if evidence.sentence not in texts.get(evidence.article, ""):
-            yield f"{question.id}: the evidence is not in {evidence.article}: {evidence.sentence[:60]}"
     for answer in question.answers:
         if not any(answer in e.sentence for e in question.evidence):
             yield f"{question.id}: {answer!r} is not in the evidence"
+    for answer in question.also_accepted:
+        if answer in question.answers or not answer.strip():
+            yield f"{question.id}: {answer!r} is accepted twice, or empty"
+
+
+def check_style(question: Question, style: str) -> Iterator[str]:
+    """What the two styles of questions have beyond the rest."""
+    if style == STYLES[0]:
+        if not question.question.endswith("?"):
+            yield f"{question.id}: no question mark"
+        if question.evidence and not question.answers:
+            yield f"{question.id}: no answer"
+    elif question.evidence:
+        if not question.reply or len(question.evidence) != 1:
+            yield f"{question.id}: without a reply, or with more than one main sentence of evidence"
+        if question.verdict not in ("", "yes", "no"):
+            yield f"{question.id}: the verdict is {question.verdict!r}"
+        if question.verdict and not question.reply.lower().startswith(question.verdict):
+            yield f"{question.id}: the reply does not begin with {question.verdict}"
 
 
 def check_duplicates(questions: dict[str, Question], split_of: dict[str, str]) -> Iterator[str]:
@@ -100,15 +127,15 @@ def check_duplicates(questions: dict[str, Question], split_of: dict[str, str]) -
 
 
 def check_dialogues(texts: dict[str, str], splits: dict[str, str], museum: Path) -> Iterator[str]:
-    """Four to eight turns, evidence to the letter and of one split."""
+    """Three to eight turns, evidence to the letter and of one split."""
     seen: set[str] = set()
     for split in SPLITS:
         for dialogue in load_dialogues(split, museum):
             if dialogue.id in seen:
                 yield f"{dialogue.id}: twice"
             seen.add(dialogue.id)
-            if not 4 <= 2 * len(dialogue.turns) <= 8:
-                yield f"{dialogue.id}: {2 * len(dialogue.turns)} turns"
+            if not TURNS[0] <= len(dialogue.turns) <= TURNS[1]:
+                yield f"{dialogue.id}: {len(dialogue.turns)} turns"
             for turn in dialogue.turns:
                 if not (turn.visitor and turn.standalone and turn.guide):
                     yield f"{dialogue.id}: an empty turn"
@@ -140,10 +167,21 @@ def check_dossiers(texts: dict[str, str], splits: dict[str, str], museum: Path) 
                 yield f"{summary.dossier}: its summary is in {split}, where its article is not"
             if not 2 <= len(sentence_spans(summary.summary)) <= 4:
                 yield f"{summary.dossier}: a summary of {len(sentence_spans(summary.summary))} sentences"
+            if dossier is not None:
+                for text in (summary.summary, summary.focused):
+                    for missing in leaning(text, f"{dossier.title} {dossier.text}"):
+                        yield f"{summary.dossier}: a summary has {missing!r}, which the dossier lacks"
             if bool(summary.question) != bool(summary.focused):
                 yield f"{summary.dossier}: a question without its summary, or the reverse"
     for dossier in dossiers.keys() ^ summarized.keys():
         yield f"{dossier}: dossier and summary do not come together"
+
+
+def leaning(summary: str, text: str) -> list[str]:
+    """The years and names of a summary that its text lacks: it leans on something else."""
+    known = set(re.findall(r"\w+", text))
+    named = [w for name in NAME.findall(summary) for w in re.findall(r"\w+", name.removesuffix("’s"))]
+    return sorted({w for w in (*YEAR.findall(summary), *named) if w not in known and w.removesuffix("s") not in known})
 
 
 def check_products(museum: Path) -> Iterator[str]:
@@ -184,12 +222,14 @@ def check_museum(museum: Path = MUSEUM) -> list[str]:
     found = list(check_articles(articles, splits))
     questions: dict[str, Question] = {}
     split_of: dict[str, str] = {}
-    for split in SPLITS:
-        for question in load_questions(split, museum):
-            if question.id in questions:
-                found.append(f"{question.id}: twice")
-            questions[question.id], split_of[question.id] = question, split
-            found += check_question(question, split, texts, splits)
+    for style in STYLES:
+        for split in SPLITS if (museum / style).is_dir() else ():
+            for question in load_questions(split, museum, style):
+                if question.id in questions:
+                    found.append(f"{question.id}: twice")
+                questions[question.id], split_of[question.id] = question, split
+                found += check_question(question, split, texts, splits)
+                found += check_style(question, style)
     found += check_duplicates(questions, split_of)
     if (museum / "dialogues").is_dir():
         found += check_dialogues(texts, splits, museum)

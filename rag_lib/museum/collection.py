@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SPLITS = ("train", "validation", "test")
-UNANSWERABLE = "unanswerable"
-KINDS = ("who", "when", "where", "how many", "how", "why", "which", "what", UNANSWERABLE)
+STYLES = ("questions", "visitor_questions")  # with the article in view; as a visitor asks
 
 
 @dataclass(frozen=True)
@@ -29,14 +28,19 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Question:
-    """A visitor's question.
+    """A question to the museum, with what answers it.
 
     Attributes:
-        answers: all acceptable short answers, each one literally in a sentence of the evidence; empty where the
-            collection has no answer.
-        evidence: one sentence, or two of two articles; that of the answer first.
-        kind: one of KINDS.
-        near: the article an unanswerable question is about.
+        answers: short answers, each one literally in a sentence of the evidence; none where the collection has no
+            answer, or no short one.
+        evidence: the sentence that answers it, or two of two articles that do so together, that of `answers` first;
+            none where the collection has no answer.
+        kind: see `rag_lib.museum.kinds`.
+        also_accepted: other right wordings, which stand in no evidence.
+        also_evidence: other sentences, each of which answers it alone.
+        verdict: "yes" or "no" where that was asked.
+        reply: how a guide would answer in a sentence or two; only with visitors' questions.
+        near: the article that an unanswerable question is about, if any.
     """
 
     id: str
@@ -44,7 +48,16 @@ class Question:
     answers: tuple[str, ...]
     evidence: tuple[Evidence, ...]
     kind: str
+    also_accepted: tuple[str, ...] = ()
+    also_evidence: tuple[Evidence, ...] = ()
+    verdict: str = ""
+    reply: str = ""
     near: str = ""
+
+    @property
+    def accepted(self) -> tuple[str, ...]:
+        """All right short answers."""
+        return self.answers + self.also_accepted
 
 
 @dataclass(frozen=True)
@@ -133,13 +146,27 @@ def load_splits(museum: Path = MUSEUM) -> dict[str, str]:
     return {article: split for split, articles in splits.items() for article in articles}
 
 
-def load_questions(split: str, museum: Path = MUSEUM) -> list[Question]:
-    """The questions of a split."""
-    rows = read_json_lines(split_file("questions", split, museum))
-    return [
-        Question(**row | {"answers": tuple(row["answers"]), "evidence": tuple(Evidence(**e) for e in row["evidence"])})
-        for row in rows
-    ]
+def load_questions(split: str, museum: Path = MUSEUM, style: str = STYLES[0]) -> list[Question]:
+    """The questions of a split, in one of STYLES.
+
+    Raises:
+        ValueError: there is no such split or style.
+    """
+    if style not in STYLES:
+        raise ValueError(f"no questions are called {style!r}; there are {', '.join(STYLES)}")
+    return [Question(**question_fields(row)) for row in read_json_lines(split_file(style, split, museum))]
+
+
+def load_visitor_questions(split: str, museum: Path = MUSEUM) -> list[Question]:
+    """The questions of a split as visitors ask, written without the article in view."""
+    return load_questions(split, museum, STYLES[1])
+
+
+def question_fields(row: dict) -> dict:
+    """A question's fields from its row in the file."""
+    texts = {name: tuple(row[name]) for name in ("answers", "also_accepted") if name in row}
+    sentences = {n: tuple(Evidence(**e) for e in row[n]) for n in ("evidence", "also_evidence") if n in row}
+    return row | texts | sentences
 
 
 def load_dialogues(split: str, museum: Path = MUSEUM) -> list[Dialogue]:

@@ -9,7 +9,7 @@ from rag_lib.files import ARTICLES
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.store import open_folder
-from rag_lib.museum.collection import load_dialogues, load_questions
+from rag_lib.museum.collection import load_dialogues, load_questions, load_visitor_questions
 from rag_lib.museum.measure import (
     SearchedOnce,
     ask_all,
@@ -18,6 +18,7 @@ from rag_lib.museum.measure import (
     evaluate_retriever,
     evaluate_rewriting,
     evaluate_summaries,
+    evaluate_visitors,
     fitted_temperature,
     gold_passages,
     read,
@@ -35,9 +36,10 @@ def evaluate(options: argparse.Namespace) -> None:
         print(f"{name:15}", *(f"{metric} {value}" for metric, value in figures.items()), sep="  ", flush=True)
 
     asked = load_questions(options.split)
-    questions, nowhere = [q for q in asked if q.answers], [q for q in asked if not q.answers]
-    if options.limit and options.limit < len(questions):
-        questions = random.Random(0).sample(questions, options.limit)
+    questions, nowhere = [q for q in asked if q.evidence], [q for q in asked if not q.evidence]
+    visitors = [q for q in load_visitor_questions(options.split) if q.evidence]
+    if options.limit:
+        questions, visitors = (random.Random(0).sample(q, min(options.limit, len(q))) for q in (questions, visitors))
     encoder = SentenceEncoder(options.encoder)
     knowledge = open_folder(ARTICLES, encoder, progress=True)
     generator = make_generator(options.generator)
@@ -59,6 +61,9 @@ def evaluate(options: argparse.Namespace) -> None:
         f"{'':15}  at a threshold of {abstention.threshold:.3f} {abstention.coverage:.0%} of all questions are "
         f"answered, of them {abstention.risk:.0%} wrongly; the generator's threshold is {generator.threshold:.3f}"
     )
+    line("visitors", evaluate_visitors(visitors, rag))
+    visitors_gold = gold_passages(visitors, knowledge)
+    line("  reranked", evaluate_retriever(visitors, visitors_gold, reranked))
     line("conversations", evaluate_rewriting(load_dialogues(options.split), knowledge, hybrid, generator))
     line("summaries", evaluate_summaries(options.split, generator))
 

@@ -94,10 +94,10 @@ def museum_tasks() -> dict[str, Task]:
     splits = load_splits()
     triples, nowhere = [], []
     for q in load_questions("train"):
-        if q.answers:
+        if q.evidence:
             article, sentence = articles[q.evidence[0].article], q.evidence[0].sentence
             start = article.text.index(sentence) + sentence.index(q.answers[0])
-            triples.append(Triple(q.question, article.title, article.text, q.answers[0], start, q.answers[1:]))
+            triples.append(Triple(q.question, article.title, article.text, q.answers[0], start, q.accepted[1:]))
         else:
             nowhere.append(Example(ANSWER, q.question, tuple(search(q.question)[:5]), "", literal=True))
 
@@ -140,9 +140,9 @@ def museum_evaluation(tokenizer: PreTrainedTokenizerBase) -> Evaluate:
     encoder = SentenceEncoder()
     knowledge = open_folder(ARTICLES, encoder)
     retriever = make_retriever("hybrid", knowledge, encoder)
-    asked = random.Random(0).sample([q for q in load_questions("validation") if q.answers], HELD_OUT)
+    asked = random.Random(0).sample([q for q in load_questions("validation") if q.evidence], HELD_OUT)
     sources = [[knowledge.passages[h.id].source for h in retriever.retrieve(q.question, PASSAGES)] for q in asked]
-    questions, answers = [q.question for q in asked], [q.answers for q in asked]
+    questions, answers = [q.question for q in asked], [q.accepted for q in asked]
 
     def evaluate(model: PreTrainedModel) -> dict[str, float]:
         generations = Seq2SeqGenerator(model, tokenizer).generate(questions, sources)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from tqdm.auto import tqdm
 
-from rag_lib.evaluation.answers import exact_match, f1, rouge_l, score_answers
+from rag_lib.evaluation.answers import match, match_f1, normalize_answer, rouge_l, score_answers
 from rag_lib.evaluation.ranking import of_ranks, ranking_metrics
 from rag_lib.evaluation.statistics import Estimate, auroc_estimate, bootstrap, paired_difference, risk_coverage
 from rag_lib.generation.generators import Generation, Generator
@@ -20,7 +20,7 @@ from rag_lib.indexing.documents import Source
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.splitting import Splitting, passage_spans, sentence_spans
 from rag_lib.museum.collection import Dialogue, Question, Turn, load_articles, load_dossiers, load_summaries
-from rag_lib.pipeline.rag import RAG
+from rag_lib.pipeline.rag import RAG, Answer
 from rag_lib.retrieval.base import PASSAGES, Retriever, passage_probabilities
 
 CUTOFFS = (1, 5, 20)
@@ -29,17 +29,26 @@ TURNS = 3  # of a conversation that a rewriting looks back on
 
 
 def gold_passages(questions: Sequence[Question | Turn], knowledge: KnowledgeBase) -> list[set[str]]:
-    """For each question, the ids of the passages that share characters with the sentence that holds its answer."""
+    """For each question, the ids of the passages that share characters with a sentence that answers it.
+
+    Of two sentences that answer only together, it is the one that holds the answer.
+    """
     texts = {article.id: article.text for article in load_articles()}
     by_document: dict[str, list] = {}
     for passage in knowledge.passages.values():
         by_document.setdefault(passage.document_id, []).append(passage)
     gold = []
     for question in questions:
-        evidence = question.evidence if isinstance(question, Turn) else question.evidence[0]
-        start = texts[evidence.article].index(evidence.sentence)
-        end = start + len(evidence.sentence)
-        gold.append({p.id for p in by_document[evidence.article] if p.start < end and p.end > start})
+        if isinstance(question, Turn):
+            sentences = [question.evidence]
+        else:
+            sentences = [*question.evidence[:1], *question.also_evidence]
+        ids: set[str] = set()
+        for evidence in sentences:
+            start = texts[evidence.article].index(evidence.sentence)
+            end = start + len(evidence.sentence)
+            ids |= {p.id for p in by_document[evidence.article] if p.start < end and p.end > start}
+        gold.append(ids)
     return gold
 
 
@@ -51,7 +60,13 @@ def evaluate_retriever(
     for question, ids in zip(tqdm(questions, desc="searching", disable=not progress), gold, strict=True):
         hits = retriever.retrieve(question.question, CUTOFFS[-1])
         ranks.append(next((rank for rank, hit in enumerate(hits, start=1) if hit.id in ids), 0))
-    return {name: bootstrap(of_ranks(ranks, metric)) for name, metric in METRICS.items()}
+    groups = article_groups(questions)
+    return {name: bootstrap(of_ranks(ranks, metric), groups=groups) for name, metric in METRICS.items()}
+
+
+def article_groups(questions: Sequence[Question]) -> list[str]:
+    """The article of each question, for intervals that resample articles; one without evidence stands alone."""
+    return [q.evidence[0].article if q.evidence else q.near or q.id for q in questions]
 
 
 def fitted_temperature(questions: Sequence[Question], gold: Sequence[set[str]], retriever: Retriever) -> float:
@@ -105,9 +120,35 @@ def ask_all(questions: Sequence[Question], rag: RAG) -> list[Generation]:
 
 def evaluate_answers(questions: Sequence[Question], generations: Sequence[Generation]) -> dict[str, Estimate]:
     """Exact match and F1 of answers."""
-    texts, answers = [g.text for g in generations], [q.answers for q in questions]
-    metrics = {"exact match": exact_match, "F1": f1}
-    return {name: bootstrap(score_answers(texts, answers, metric)) for name, metric in metrics.items()}
+    texts, answers = [g.text for g in generations], [q.accepted for q in questions]
+    metrics, groups = {"exact match": match, "F1": match_f1}, article_groups(questions)
+    return {name: bootstrap(score_answers(texts, answers, metric), groups=groups) for name, metric in metrics.items()}
+
+
+def says(question: Question, answer: Answer) -> float:
+    """1.0 where a visitor is told what answers the question: a right short answer, or the right sentence cited.
+
+    A cited sentence is right when it is, or holds, a sentence that answers the question.
+    """
+    if not answer.text:
+        return 0.0
+    if question.verdict and (said := normalize_answer(answer.text)) in ("yes", "no"):
+        return float(said == question.verdict)
+    if match(answer.text, question.accepted):
+        return 1.0
+    right = [e.sentence for e in (*question.evidence, *question.also_evidence)]
+    return float(any(sentence in c.sentence for c in answer.citations for sentence in right))
+
+
+def evaluate_visitors(questions: Sequence[Question], rag: RAG) -> dict[str, Estimate]:
+    """For how many visitors' questions the answer or the sentence cited is right, and how many get an answer at all."""
+    answers = [rag.ask(q.question) for q in tqdm(questions, desc="asking")]
+    groups = article_groups(questions)
+    told = [says(q, a) for q, a in zip(questions, answers, strict=True)]
+    return {
+        "right": bootstrap(told, groups=groups),
+        "answered": bootstrap([bool(a.text) for a in answers], groups=groups),
+    }
 
 
 @dataclass(frozen=True)
@@ -130,7 +171,7 @@ def evaluate_abstention(
     questions: Sequence[Question], generations: Sequence[Generation], unanswerable: Sequence[Generation]
 ) -> Abstention:
     """Abstention over answerable questions with their generations, and generations for unanswerable ones."""
-    right = score_answers([g.text for g in generations], [q.answers for q in questions], exact_match)
+    right = score_answers([g.text for g in generations], [q.accepted for q in questions], match)
     right += [0.0] * len(unanswerable)
     scores = np.array([g.score for g in (*generations, *unanswerable)])
     coverage, risk = risk_coverage(scores, right)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from rag_lib.evaluation.answers import exact_match, f1, score_answers
+from rag_lib.evaluation.answers import match, match_f1, score_answers
 from rag_lib.evaluation.statistics import bootstrap, paired_difference
 from rag_lib.files import ARTICLES, write_json
 from rag_lib.generation.generators import Generation, Generator
@@ -23,7 +23,7 @@ from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.store import open_folder
 from rag_lib.models.weights import BASE, GENERATOR, MUSEUM_ENCODER
 from rag_lib.museum.collection import Question, load_questions
-from rag_lib.museum.measure import SearchedOnce, ask_all, gold_passages, read
+from rag_lib.museum.measure import SearchedOnce, article_groups, ask_all, gold_passages, read
 from rag_lib.pipeline.rag import RAG
 from rag_lib.retrieval.base import PASSAGES, Retriever
 from rag_lib.retrieval.catalogue import make_retriever
@@ -51,16 +51,20 @@ def compare(
     questions: Sequence[Question], before: dict[str, list[Generation]], after: dict[str, list[Generation]]
 ) -> dict[str, dict[str, dict]]:
     """Exact match and F1 by what was read: before, after, and the paired difference, each with its interval."""
-    answers = [q.answers for q in questions]
+    answers, groups = [q.accepted for q in questions], article_groups(questions)
     figures: dict[str, dict[str, dict]] = {}
     for condition in before:
         figures[condition] = {}
-        for name, metric in {"exact match": exact_match, "F1": f1}.items():
+        for name, metric in {"exact match": match, "F1": match_f1}.items():
             old, new = (
                 score_answers([g.text for g in generations[condition]], answers, metric)
                 for generations in (before, after)
             )
-            estimates = {"before": bootstrap(old), "after": bootstrap(new), "difference": paired_difference(new, old)}
+            estimates = {
+                "before": bootstrap(old, groups=groups),
+                "after": bootstrap(new, groups=groups),
+                "difference": paired_difference(new, old, groups=groups),
+            }
             figures[condition][name] = {key: asdict(value) for key, value in estimates.items()}
     return figures
 

@@ -50,8 +50,8 @@ RANKS = "ranks.jsonl"
 
 def museum_pairs(knowledge: KnowledgeBase, split: str) -> list[Pair]:
     """A split's questions that have an answer, each with its passage; for training, the dialogues' questions too."""
-    questions = [q for q in load_questions(split) if q.answers]
-    asked = [(q, q.question, q.answers) for q in questions]
+    questions = [q for q in load_questions(split) if q.evidence]
+    asked = [(q, q.question, q.accepted) for q in questions]
     if split == "train":
         turns = [turn for dialogue in load_dialogues(split) for turn in dialogue.turns if turn.evidence is not None]
         asked += [(turn, turn.standalone, ()) for turn in turns]

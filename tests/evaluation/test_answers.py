@@ -39,6 +39,22 @@ def test_f1_is_symmetric_and_one_only_for_the_same_words(a, b):
     assert (f1(a, [b]) == 1.0) == (sorted(normalize_answer(a).split()) == sorted(normalize_answer(b).split()))
 
 
+def test_an_interval_of_groups_is_that_of_their_means():
+    """Groups of one size: the same as a bootstrap of the groups' means; values that are alike say no more than one."""
+    rng = np.random.default_rng(1)
+    means = rng.random(40)
+    values, groups = np.repeat(means, 10), np.repeat(np.arange(40), 10)
+    grouped, plain = bootstrap(values, groups=groups), bootstrap(values)
+    of_means = bootstrap(means)
+    assert (grouped.mean, grouped.n) == (pytest.approx(of_means.mean), 400)
+    assert (grouped.low, grouped.high) == pytest.approx((of_means.low, of_means.high))
+    assert plain.high - plain.low < 0.5 * (grouped.high - grouped.low)
+    alone = bootstrap(values[:50], groups=range(50))
+    assert (alone.low, alone.high) == (bootstrap(values[:50]).low, bootstrap(values[:50]).high)
+    with pytest.raises(ValueError, match="3 groups for 2 values"):
+        bootstrap([0, 1], groups="abc")
+
+
 def test_the_interval_holds_the_truth_as_often_as_it_says():
     rng = np.random.default_rng(0)
     held = [e.low <= 0.3 <= e.high for e in (bootstrap(rng.random(100) < 0.3, resamples=400) for _ in range(300))]

@@ -2,12 +2,21 @@
 
 import json
 import shutil
+from dataclasses import fields
 
 import pytest
 
 from rag_lib.files import MUSEUM
 from rag_lib.museum.check import check_museum
-from rag_lib.museum.collection import SPLITS, as_dataset, load_articles, load_questions, load_splits
+from rag_lib.museum.collection import (
+    SPLITS,
+    Question,
+    as_dataset,
+    load_articles,
+    load_questions,
+    load_splits,
+    load_visitor_questions,
+)
 
 
 def test_nothing_is_wrong_with_the_collection():
@@ -15,19 +24,34 @@ def test_nothing_is_wrong_with_the_collection():
 
 
 def test_it_is_as_large_as_the_data_card_says():
-    questions = {split: load_questions(split) for split in SPLITS}
-    everything = [q for split in SPLITS for q in questions[split]]
-    answerable = [q for q in everything if q.answers]
+    everything = [q for split in SPLITS for q in load_questions(split)]
+    visitors = [q for split in SPLITS for q in load_visitor_questions(split)]
+    answerable = [q for q in everything if q.evidence]
     assert len(load_articles()) >= 240
     assert len(answerable) >= 2400 and len(everything) - len(answerable) >= 240
-    assert sum(len(q.evidence) == 2 for q in answerable) / len(answerable) >= 0.08
+    assert sum(len(q.evidence) == 2 for q in answerable) >= 150
+    assert sum(bool(q.evidence) for q in visitors) >= 1500 and sum(not q.evidence for q in visitors) >= 150
+    assert sum(q.verdict == "no" for q in visitors) >= 0.3 * sum(bool(q.verdict) for q in visitors) >= 0.3 * 400
     shares = [list(load_splits().values()).count(split) / len(load_articles()) for split in SPLITS]
     assert shares == pytest.approx([0.6, 0.2, 0.2], abs=0.02)
 
 
+def test_a_third_of_what_visitors_ask_is_practical():
+    fictional = {a.id for a in load_articles() if a.metadata.get("fictional")}
+    visitors = [q for split in SPLITS for q in load_visitor_questions(split) if q.evidence]
+    assert 0.2 <= sum(q.evidence[0].article in fictional for q in visitors) / len(visitors) <= 0.4
+
+
+def test_an_unknown_split_or_style_is_named():
+    with pytest.raises(ValueError, match="no split is called 'dev'"):
+        load_questions("dev")
+    with pytest.raises(ValueError, match="no questions are called 'riddles'"):
+        load_questions("train", style="riddles")
+
+
 def test_records_become_a_dataset():
     dataset = as_dataset(load_questions("validation"))
-    assert set(dataset.column_names) == {"id", "question", "answers", "evidence", "kind", "near"}
+    assert set(dataset.column_names) == {f.name for f in fields(Question)}
     assert dataset[0]["answers"] == list(load_questions("validation")[0].answers)
 
 
@@ -36,10 +60,10 @@ def copy(tmp_path):
     return shutil.copytree(MUSEUM, tmp_path / "museum")
 
 
-def change_question(museum, **values):
-    path = museum / "questions" / "train.jsonl"
+def change(path, wanted, **values):
+    """Changes the first row of a file that is as `wanted`."""
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    row = next(r for r in rows if r["answers"])
+    row = next(r for r in rows if wanted(r))
     row |= values
     path.write_text("".join(json.dumps(r) + "\n" for r in rows), encoding="utf-8")
 
@@ -48,23 +72,58 @@ def first_validation_question():
     return load_questions("validation")[0].question
 
 
+SENTENCE = {"article": "valentina-tereshkova", "sentence": "She was never born."}
+
+
 @pytest.mark.parametrize(
     ("values", "problem"),
     [
         ({"answers": ["forty-two zebras"]}, "is not in the evidence"),
-        (
-            {"evidence": [{"article": "valentina-tereshkova", "sentence": "She was never born."}]},
-            "the evidence is not in",
-        ),
+        ({"answers": []}, "no answer"),
+        ({"evidence": [SENTENCE]}, "the evidence is not in"),
+        ({"also_evidence": [SENTENCE]}, "the evidence is not in"),
         ({"evidence": [{"article": "nobody", "sentence": "x"}]}, "nobody is not in train"),
-        ({"kind": "whence"}, "kind 'whence'"),
+        ({"evidence": []}, "without evidence, but with an answer"),
+        ({"also_accepted": [" "]}, "accepted twice, or empty"),
+        ({"near": "yuri-gagarin"}, "near an article, but with an answer"),
+        ({"kind": "whence"}, "not 'whence'"),
+        ({"question": "Tell me more."}, "no question mark"),
         ({"question": first_validation_question()}, "same question"),
         ({"question": "And " + first_validation_question()}, "nearly the same question"),
     ],
 )
 def test_a_broken_question_is_noticed(copy, values, problem):
-    change_question(copy, **values)
+    change(copy / "questions" / "train.jsonl", lambda r: r["answers"], **values)
     assert any(problem in line for line in check_museum(copy))
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"reply": ""}, "without a reply"),
+        ({"verdict": "perhaps"}, "the verdict is 'perhaps'"),
+        ({"reply": "Of course."}, "the reply does not begin with"),
+        ({"id": "valentina-tereshkova-01"}, "valentina-tereshkova-01: twice"),
+    ],
+)
+def test_a_broken_visitors_question_is_noticed(copy, values, problem):
+    change(copy / "visitor_questions" / "train.jsonl", lambda r: r.get("verdict"), **values)
+    assert any(problem in line for line in check_museum(copy))
+
+
+def test_a_broken_dialogue_is_noticed(copy):
+    path = copy / "dialogues" / "train.jsonl"
+    turns = json.loads(path.read_text(encoding="utf-8").splitlines()[0])["turns"]
+    change(path, lambda r: True, turns=[turns[0] | {"evidence": SENTENCE}, *turns[1:2]])
+    found = "\n".join(check_museum(copy))
+    assert ": 2 turns" in found and "its evidence is not in valentina-tereshkova" in found
+
+
+def test_a_summary_that_leans_on_something_else_is_noticed(copy):
+    change(copy / "summaries" / "train.jsonl", lambda r: True, summary="It was led by Zebedee Quill. That was in 1799.")
+    found = "\n".join(check_museum(copy))
+    for missing in ("'1799'", "'Zebedee'", "'Quill'"):
+        assert f"a summary has {missing}, which the dossier lacks" in found
 
 
 def test_a_broken_article_is_noticed(copy):

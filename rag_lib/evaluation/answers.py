@@ -1,4 +1,4 @@
-"""How right an answer is (taught in notebooks/10_open_domain_qa.ipynb).
+"""How right an answer is (taught in notebooks/06_generation.ipynb).
 
 Exact match and F1 follow SQuAD's official script (Rajpurkar et al., 2016).
 """

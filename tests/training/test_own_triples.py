@@ -13,7 +13,9 @@ from transformers import BartConfig, BartForConditionalGeneration
 
 from rag_lib.__main__ import main
 from rag_lib.evaluation.squad import parse
+from rag_lib.generation.generators import Generation
 from rag_lib.models.weights import GENERATOR, load_perigee, save_perigee
+from rag_lib.museum.collection import Question
 from rag_lib.museum.report import compare
 from rag_lib.training.generator.examples import Phase, search_contexts
 from rag_lib.training.generator.features import Featurizer, GeneratorSettings, batches
@@ -193,11 +195,9 @@ def test_a_stage_takes_no_settings_of_its_own(tmp_path, capsys):
 
 
 def test_the_comparison_is_paired():
-    from types import SimpleNamespace as Record
-
-    questions = [Record(answers=("Ada",)), Record(answers=("Bela",))] * 4
-    before = {"gold": [Record(text="Ada")] * 8}
-    after = {"gold": [Record(text=q.answers[0]) for q in questions]}
+    questions = [Question(str(i), "Who?", (name,), (), "fact") for i, name in enumerate(["Ada", "Bela"] * 4)]
+    before = {"gold": [Generation("Ada", 1.0, None, ()) for _ in questions]}
+    after = {"gold": [Generation(q.answers[0], 1.0, None, ()) for q in questions]}
     found = compare(questions, before, after)["gold"]["exact match"]
     assert (found["before"]["mean"], found["after"]["mean"], found["difference"]["mean"]) == (0.5, 1.0, 0.5)
     assert found["difference"]["n"] == 8 and found["difference"]["low"] > 0

@@ -2,8 +2,8 @@
 
     text files → Document → Passage → indexes → Retriever → [Hit] → Generator → Answer
 
-Imports only go down this list: `files`, `hits` · `models` · `indexing` · `retrieval` · `generation` · `evaluation` ·
-`pipeline` · `training` · `museum`. What a learner needs is imported from its room:
+Each imports only from those before it: `files`, `hits` · `models` · `indexing` · `retrieval` · `generation` ·
+`evaluation` · `pipeline` · `plots` · `training` · `museum` · `setup`. What a learner needs is imported from its room:
 `from rag_lib.indexing import BM25`.
 """
 

@@ -9,10 +9,12 @@ from importlib import import_module
 from pathlib import Path
 
 from rag_lib.files import ARTICLES
+from rag_lib.generation.catalogue import GENERATORS
 from rag_lib.retrieval.base import PASSAGES
 from rag_lib.retrieval.catalogue import RETRIEVERS
 
 COMPARED = ("bm25", "dense", "hybrid")
+GENERATOR_HELP = f"{', '.join(GENERATORS)}, or a sequence-to-sequence model of the hub (default: perigee)"
 RETRIEVER_HELP = f"{', '.join(RETRIEVERS)}, or the folder of a trained DPR (default: {{}})"
 
 
@@ -37,7 +39,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="a Sentence Transformers model (default: the bundled one, for the museum the one trained on it)",
     )
-    ask.add_argument("--generator", metavar="NAME", help="a sequence-to-sequence model (default: the bundled one)")
+    ask.add_argument("--generator", metavar="NAME", help=GENERATOR_HELP)
     ask.add_argument("-k", type=int, default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
     ask.set_defaults(command="pipeline.commands:ask")
 

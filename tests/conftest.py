@@ -14,13 +14,17 @@ from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase, build
 
 ROOT = Path(__file__).resolve().parent.parent
-LOADING = {"encoder", "knowledge", "bundled", "rag"}  # fixtures that load a trained model
+# What `make check` leaves out: fixtures that load a trained model, and folders and files whose tests load one or train.
+LOADING = {"encoder", "knowledge", "bundled", "rag", "tokenizer", "dpr"}
+HEAVY = {"training", "end_to_end", "test_warm_start.py", "test_fresh_questions.py", "test_setup.py"}
+HEAVY |= {f"test_chapter_{number}.py" for number in ("03", "05", "06", "07", "08", "09")}
 
 
 def pytest_collection_modifyitems(items):
-    """Marks what `make check` leaves out: tests that load a trained model, and notebooks."""
+    """Marks what `make check` leaves out."""
     for item in items:
-        if LOADING.intersection(getattr(item, "fixturenames", ())) or item.path.suffix == ".ipynb":
+        parts = {item.path.parent.name, item.path.name}
+        if item.path.suffix == ".ipynb" or HEAVY & parts or LOADING.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.model)
 
 

@@ -18,6 +18,6 @@ __all__, __getattr__, __dir__ = exports(
         "encoding": "encode_apart shift_right",
         "generators": "Decoding Generation Generator Place Token",
         "seq2seq": "Seq2SeqGenerator",
-        "catalogue": "make_generator",
+        "catalogue": "GENERATORS make_generator",
     },
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # so that the command line can name the generators without loading any model
+if TYPE_CHECKING:  # so that a name can be looked up without loading any model
     from rag_lib.generation.generators import Decoding, Generator
 
 
@@ -16,15 +16,16 @@ def seq2seq(name: str | None, decoding: Decoding | None) -> Generator:
     return Seq2SeqGenerator.load(name, decoding)
 
 
-# What a name begins with, and who makes such a generator; any other name is a sequence-to-sequence model's.
-GENERATORS: dict[str, Callable[[str | None, Decoding | None], Generator]] = {"perigee": seq2seq}
+GENERATORS: dict[str, Callable[[str, Decoding | None], Generator]] = {
+    "perigee": lambda name, decoding: seq2seq(None, decoding),  # the bundled one
+    "perigee-base": seq2seq,  # the same before it was trained on the museum
+}
 
 
 def make_generator(name: str | None = None, decoding: Decoding | None = None) -> Generator:
-    """The bundled generator, or another by its name: see GENERATORS, else a sequence-to-sequence model of the hub.
+    """A generator by one of the names in GENERATORS, or a sequence-to-sequence model of the hub; None: the bundled one.
 
     Raises:
         ModelUnavailable: it cannot be had.
     """
-    make = next((make for prefix, make in GENERATORS.items() if (name or "").startswith(prefix)), seq2seq)
-    return make(name, decoding)
+    return GENERATORS.get(name or "perigee", seq2seq)(name, decoding)

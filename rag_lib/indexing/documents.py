@@ -1,6 +1,6 @@
 """Text files become documents (taught in notebooks/01_documents_and_passages.ipynb).
 
-A folder is read file by file; what cannot be read is left out and said, never half read.
+A folder is read file by file; a file that cannot be read is left out and named.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 from charset_normalizer import from_bytes
 
-SUFFIXES = (".txt", ".md", ".html", ".htm", ".pdf")
 MAX_BYTES = 20_000_000
 BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n+", re.DOTALL)
@@ -35,7 +34,7 @@ class NoDocuments(ValueError):
 
 @dataclass(frozen=True)
 class Document:
-    """A text with a name. `metadata` holds the file's front matter, where there is one."""
+    """A text with a name. `metadata` holds what the file says of itself."""
 
     id: str
     title: str
@@ -68,7 +67,7 @@ class Passage:
 
 
 def indexed_text(passage: Passage | Source | Document) -> str:
-    """What indexes see of a passage: its title, where it has one, says what "he" and "it" stand for."""
+    """What indexes see of a passage: the title first, so that one that only says "he" is found by the name."""
     return f"{passage.title}. {passage.text}" if passage.title else passage.text
 
 
@@ -185,6 +184,7 @@ def read_pdf(data: bytes) -> tuple[dict[str, str], str]:
 
 
 READERS = {".txt": read_plain, ".md": read_plain, ".html": read_html, ".htm": read_html, ".pdf": read_pdf}
+SUFFIXES = tuple(READERS)
 
 
 def document_from(name: str, data: bytes) -> Document:

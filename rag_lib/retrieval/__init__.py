@@ -1,6 +1,6 @@
 """From a query to the best passages.
 
-A query goes in; hits come out, best first, on a scale that the retriever itself can turn into probabilities.
+A query goes in; hits come out, best first. Each retriever has a temperature that turns its scores into probabilities.
 """
 
 from rag_lib import exports
@@ -9,7 +9,7 @@ __all__, __getattr__, __dir__ = exports(
     __name__,
     {
         "base": "EmptyQuestion PASSAGES Reranker Retriever check_query passage_probabilities",
-        "fusion": "Fusion MinMaxFusion ReciprocalRankFusion",
+        "fusion": "FUSIONS Fusion MinMaxFusion ReciprocalRankFusion",
         "retrievers": "DenseRetriever HybridRetriever LexicalRetriever RerankedRetriever",
         "rerankers": "CrossEncoderReranker MaxSimReranker",
         "dpr": "DPREncoder DPRRetriever",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_lib.retrieval.base import Retriever
+from rag_lib.retrieval.fusion import FUSIONS
 
 if TYPE_CHECKING:  # so that the command line can name the retrievers without loading any model
     from rag_lib.indexing.encoders import Encoder
@@ -27,19 +29,11 @@ def dense(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
     return DenseRetriever(knowledge.index, encoder)
 
 
-def hybrid(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
-    """Both, by min-max fusion."""
+def fused(knowledge: KnowledgeBase, encoder: Encoder, fusion: str = "hybrid") -> Retriever:
+    """BM25 and dense, merged by one of FUSIONS."""
     from rag_lib.retrieval.retrievers import HybridRetriever
 
-    return HybridRetriever([lexical(knowledge, encoder), dense(knowledge, encoder)])
-
-
-def rank_fused(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
-    """Both, by reciprocal rank fusion."""
-    from rag_lib.retrieval.fusion import ReciprocalRankFusion
-    from rag_lib.retrieval.retrievers import HybridRetriever
-
-    return HybridRetriever([lexical(knowledge, encoder), dense(knowledge, encoder)], ReciprocalRankFusion())
+    return HybridRetriever([lexical(knowledge, encoder), dense(knowledge, encoder)], FUSIONS[fusion]())
 
 
 def reranked(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
@@ -47,7 +41,7 @@ def reranked(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
     from rag_lib.retrieval.rerankers import MaxSimReranker
     from rag_lib.retrieval.retrievers import RerankedRetriever
 
-    return RerankedRetriever(hybrid(knowledge, encoder), MaxSimReranker(encoder), knowledge.passages)
+    return RerankedRetriever(fused(knowledge, encoder), MaxSimReranker(encoder), knowledge.passages)
 
 
 def dpr(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
@@ -60,8 +54,7 @@ def dpr(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
 RETRIEVERS: dict[str, Callable[[KnowledgeBase, Encoder], Retriever]] = {
     "bm25": lexical,
     "dense": dense,
-    "hybrid": hybrid,
-    "rrf": rank_fused,
+    **{name: partial(fused, fusion=name) for name in FUSIONS},
     "reranked": reranked,
     "dpr": dpr,
 }

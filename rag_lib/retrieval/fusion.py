@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,7 +10,7 @@ from rag_lib.hits import Hit, best, check_k
 
 
 class Fusion(Protocol):
-    """A way to merge rankings; `temperature` as with a Retriever, for the fused scores."""
+    """A way to merge rankings; `temperature` as with a Retriever (`evaluate museum --retrievers NAME` fits one)."""
 
     temperature: float
 
@@ -22,6 +22,15 @@ class Fusion(Protocol):
         """
 
 
+def summed(rankings: Iterable[Iterable[tuple[str, float]]], k: int) -> list[Hit]:
+    """The k ids with the largest sums of what each ranking gives them, ties by id."""
+    scores: dict[str, float] = {}
+    for ranking in rankings:
+        for name, share in ranking:
+            scores[name] = scores.get(name, 0.0) + share
+    return best([Hit(name, score) for name, score in scores.items()], check_k(k))
+
+
 @dataclass(frozen=True)
 class ReciprocalRankFusion:
     """By the sum of 1 / (constant + rank), ranks from 1 (Cormack et al., 2009)."""
@@ -31,11 +40,13 @@ class ReciprocalRankFusion:
 
     def __call__(self, rankings: Sequence[Sequence[Hit]], k: int) -> list[Hit]:
         """See `Fusion`."""
-        scores: dict[str, float] = {}
-        for ranking in rankings:
-            for rank, hit in enumerate(ranking, start=1):
-                scores[hit.id] = scores.get(hit.id, 0.0) + 1 / (self.constant + rank)
-        return best([Hit(i, s) for i, s in scores.items()], check_k(k))
+        return summed(
+            (
+                [(hit.id, 1 / (self.constant + rank)) for rank, hit in enumerate(ranking, start=1)]
+                for ranking in rankings
+            ),
+            k,
+        )
 
 
 @dataclass(frozen=True)
@@ -49,10 +60,13 @@ class MinMaxFusion:
 
     def __call__(self, rankings: Sequence[Sequence[Hit]], k: int) -> list[Hit]:
         """See `Fusion`."""
-        scores: dict[str, float] = {}
-        for ranking in rankings:
-            low, high = min((h.score for h in ranking), default=0.0), max((h.score for h in ranking), default=0.0)
-            for hit in ranking:
-                stretched = (hit.score - low) / (high - low) if high > low else 1.0
-                scores[hit.id] = scores.get(hit.id, 0.0) + stretched / len(rankings)
-        return best([Hit(i, s) for i, s in scores.items()], check_k(k))
+        return summed(([(h.id, s / len(rankings)) for h, s in stretched(ranking)] for ranking in rankings), k)
+
+
+def stretched(ranking: Sequence[Hit]) -> list[tuple[Hit, float]]:
+    """Each hit with its score stretched to 0 … 1; 1 where all are equal."""
+    low, high = min((h.score for h in ranking), default=0.0), max((h.score for h in ranking), default=0.0)
+    return [(h, (h.score - low) / (high - low) if high > low else 1.0) for h in ranking]
+
+
+FUSIONS: dict[str, Callable[[], Fusion]] = {"hybrid": MinMaxFusion, "rrf": ReciprocalRankFusion}  # by retriever's name

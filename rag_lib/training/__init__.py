@@ -1,4 +1,4 @@
-"""Both fine-tuning stages.
+"""Fine-tuning of the retriever and of the generator.
 
 Questions with passages (and answers) go in; trained weights come out, in a folder where a killed run goes on.
 `retriever` and `generator` are rooms of their own; what they share is here.

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from transformers import BartConfig, BartForConditionalGeneration, PreTrainedModel, T5Config, T5ForConditionalGeneration
 
-from rag_lib.generation.generators import Generation, stream_at_once
+from rag_lib.generation.generators import Generation
 from rag_lib.training.generator.examples import Example, Phase, ReadingTask, Triple, search_contexts
 from rag_lib.training.generator.features import GeneratorSettings
 
@@ -92,7 +92,8 @@ class FixedGenerator:
         return [self.generation for _ in questions]
 
     def stream(self, question, sources):
-        return stream_at_once(self, question, sources)
+        yield self.generation.text
+        yield self.generation
 
 
 CONTEXTS = [

@@ -96,11 +96,3 @@ class Generator(Protocol):
         Raises:
             QuestionTooLong: with the question no source fits into the model's input.
         """
-
-
-def stream_at_once(generator: Generator, question: str, sources: Sequence[Source]) -> Iterator[str | Generation]:
-    """`Generator.stream` for a generator that knows its text only when all of it is written: a single piece."""
-    (generation,) = generator.generate([question], [sources])
-    if generation.text:
-        yield generation.text
-    yield generation

@@ -6,7 +6,7 @@ The stages before are in `rag_lib.training.generator.recipes`. Taught in noteboo
 from __future__ import annotations
 
 import random
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 
@@ -43,11 +43,11 @@ from rag_lib.training.generator.examples import (
     follow_up,
     summary_example,
 )
-from rag_lib.training.generator.features import GeneratorSettings
 from rag_lib.training.generator.learning import train
-from rag_lib.training.generator.recipes import HELD_OUT, Evaluate, public_tasks, score, shortened
+from rag_lib.training.generator.recipes import HELD_OUT, OWN, Evaluate, public_tasks, score, shortened
 
-MUSEUM = GeneratorSettings(
+MUSEUM = replace(
+    OWN,  # the same low-rank training as on anybody's own triples
     phases=(
         Phase(
             6_144,
@@ -68,15 +68,7 @@ MUSEUM = GeneratorSettings(
             ),
         ),
     ),
-    batch_size=16,
-    encoder_rate=7e-4,
-    decoder_rate=7e-4,
-    rank=16,
-    warmup_steps=50,
-    decay=0.6,
-    max_target=110,
-    max_rows=24,
-    evaluate_every=3_072,
+    pool_batches=32,
 )
 
 

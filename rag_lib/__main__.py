@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     )
     what = generator.add_mutually_exclusive_group(required=True)
     what.add_argument("--data", type=Path, metavar="FOLDER", help=".jsonl files of question, context and answers")
-    what.add_argument("--stage", choices=("read", "jobs", "museum"))
+    what.add_argument("--stage", choices=("read", "jobs", "reread", "museum"))
     generator.add_argument(
         "--start",
         "--weights",  # torchrun takes --start for an option of its own

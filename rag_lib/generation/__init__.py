@@ -15,9 +15,12 @@ __all__, __getattr__, __dir__ = exports(
         """,
         "decoding": "Hypothesis Marks Seq2SeqStep beam_search greedy nucleus sample top_k",
         "constraints": "PassageConstraint SentenceConstraint allowed_next continuation_pieces empty_words",
-        "encoding": "encode_apart shift_right",
+        "encoding": "encode_apart shift_right token_log_probabilities",
         "generators": "Decoding Generation Generator Place Token",
+        "confidence": "Confidence",
+        "evidence": "Quotation evidence_logs missing_probability positions runs sentences",
         "seq2seq": "Seq2SeqGenerator",
+        "reader": "EvidenceReader",
         "catalogue": "GENERATORS make_generator",
     },
 )

@@ -9,16 +9,23 @@ if TYPE_CHECKING:  # so that a name can be looked up without loading any model
     from rag_lib.generation.generators import Decoding, Generator
 
 
+def bundled(name: str | None, decoding: Decoding | None) -> Generator:
+    """One of this project's own making."""
+    from rag_lib.generation.reader import EvidenceReader
+
+    return EvidenceReader.load(name, decoding)
+
+
 def seq2seq(name: str | None, decoding: Decoding | None) -> Generator:
-    """The bundled encoder–decoder, or one of the hub."""
+    """An encoder–decoder of the hub."""
     from rag_lib.generation.seq2seq import Seq2SeqGenerator
 
     return Seq2SeqGenerator.load(name, decoding)
 
 
 GENERATORS: dict[str, Callable[[str, Decoding | None], Generator]] = {
-    "perigee": lambda name, decoding: seq2seq(None, decoding),  # the bundled one
-    "perigee-base": seq2seq,  # the same before it was trained on the museum
+    "perigee": lambda name, decoding: bundled(None, decoding),  # the one that `ask` uses
+    "perigee-base": bundled,  # the same before it was trained on the museum
 }
 
 
@@ -28,4 +35,7 @@ def make_generator(name: str | None = None, decoding: Decoding | None = None) ->
     Raises:
         ModelUnavailable: it cannot be had.
     """
-    return GENERATORS.get(name or "perigee", seq2seq)(name, decoding)
+    from rag_lib.models.weights import is_bundled
+
+    make = GENERATORS.get(name or "perigee", bundled if is_bundled(name) else seq2seq)
+    return make(name, decoding)

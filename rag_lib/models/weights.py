@@ -25,6 +25,7 @@ from transformers.utils import logging as transformers_logging
 
 from rag_lib.files import MODELS, sha256_of
 from rag_lib.models.adapters import apply_adapter, is_head
+from rag_lib.models.quantization import dequantized, quantized
 from rag_lib.models.reader import BartReader
 from rag_lib.models.warm_start import embedding_weights, load_weights
 
@@ -184,21 +185,21 @@ def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartReader, PreTra
         return model, tokenizer
     bert, tokenizer = load_minilm()
     model = BartReader(BartConfig.from_pretrained(folder))
-    weights = embedding_weights(bert)
+    stored: dict[str, torch.Tensor] = {}
     for name in shards:
         if name != ADAPTER:
-            weights |= load_file(folder / name)
+            stored |= load_file(folder / name)
     with hub_errors(str(folder)):
-        load_weights(model, weights)
+        load_weights(model, embedding_weights(bert) | dequantized(stored))
         if adapter and ADAPTER in shards:
             apply_adapter(model, load_file(folder / ADAPTER))
     return model.eval(), tokenizer
 
 
 def save_perigee(model: BartReader, folder: Path) -> None:
-    """Writes a generator's own layers in float16 shards of at most 14 MB, its configuration and the shards' SHA-256."""
+    """Writes a generator's own layers in 8 bits, in shards of at most 14 MB, its configuration and their SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
-    own = {k: v.half().contiguous() for k, v in model.named_parameters() if ".layers." in k or is_head(k)}
+    own = quantized({k: v.detach() for k, v in model.named_parameters() if ".layers." in k or is_head(k)})
     shards: list[dict[str, torch.Tensor]] = [{}]
     size = 0
     for name, tensor in own.items():

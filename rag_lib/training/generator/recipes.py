@@ -22,6 +22,7 @@ from transformers import PreTrainedTokenizerBase
 from rag_lib.evaluation.answers import exact_match, f1, score_answers
 from rag_lib.evaluation.squad import QED, SCITLDR, SQUAD, answer_rows, load_public, parse
 from rag_lib.files import write_json
+from rag_lib.generation.generators import Decoding
 from rag_lib.generation.reader import EvidenceReader
 from rag_lib.models.adapters import merge_adapter
 from rag_lib.models.reader import BartReader
@@ -127,11 +128,13 @@ def public_tasks() -> dict[str, Task]:
 Evaluate = Callable[[BartReader], dict[str, float]]
 
 
-def squad_evaluation(tokenizer: PreTrainedTokenizerBase) -> Evaluate:
+def squad_evaluation(tokenizer: PreTrainedTokenizerBase, count: int = HELD_OUT) -> Evaluate:
     """Exact match and F1 on SQuAD validation questions, each read from its own paragraph."""
-    rows = [parse(row) for row in random.Random(0).sample(list(load_public(SQUAD, "validation")), HELD_OUT)]
+    rows = [parse(row) for row in random.Random(0).sample(list(load_public(SQUAD, "validation")), count)]
     answers = [row.texts for row in rows]
-    return lambda model: score(answer_rows(EvidenceReader(model, tokenizer), rows, progress=False), answers)
+    return lambda model: score(
+        answer_rows(EvidenceReader(model, tokenizer, Decoding(half=None)), rows, progress=False), answers
+    )
 
 
 def score(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[str, float]:
@@ -151,7 +154,9 @@ def own_evaluation(held_out: Mapping[str, Task], tokenizer: PreTrainedTokenizerB
             answers.append([example.target, *task.triples[i].aliases])
 
     def evaluate(model: BartReader) -> dict[str, float]:
-        generations = EvidenceReader(model, tokenizer).generate([e.question for e in asked], [e.sources for e in asked])
+        generations = EvidenceReader(model, tokenizer, Decoding(half=None)).generate(
+            [e.question for e in asked], [e.sources for e in asked]
+        )
         return score([g.text for g in generations], answers)
 
     return evaluate

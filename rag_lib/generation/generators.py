@@ -59,6 +59,7 @@ class Generation:
         used: the sources that were read, as positions in the list that was given.
         tokens: what was written token by token; empty where a generator does not know.
         prompts: the inputs that the model read; empty where a generator does not tell.
+        cut: the sources of which it did not read the end, as positions like `used`.
     """
 
     text: str
@@ -67,6 +68,7 @@ class Generation:
     used: tuple[int, ...]
     tokens: tuple[Token, ...] = ()
     prompts: tuple[Prompt, ...] = ()
+    cut: tuple[int, ...] = ()
 
 
 class Generator(Protocol):
@@ -83,10 +85,10 @@ class Generator(Protocol):
     def generate(
         self, questions: Sequence[str], sources: Sequence[Sequence[Source]], job: Job = ANSWER
     ) -> list[Generation]:
-        """A text for each question from its own sources, best source first.
+        """A text for each question from its own sources, best source first; of one that is too long the beginning.
 
         Raises:
-            QuestionTooLong: with a question no source fits into the model's input.
+            QuestionTooLong: a question leaves no room for a source.
             ValueError: there are not as many questions as lists of sources.
         """
 
@@ -94,5 +96,5 @@ class Generator(Protocol):
         """An answer in pieces while it is written, then the Generation; its text is the pieces put together.
 
         Raises:
-            QuestionTooLong: with the question no source fits into the model's input.
+            QuestionTooLong: the question leaves no room for a source.
         """

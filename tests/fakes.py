@@ -2,13 +2,23 @@
 
 import functools
 import random
+from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import BartConfig, BartForConditionalGeneration, PreTrainedModel, T5Config, T5ForConditionalGeneration
+from transformers import (
+    BartConfig,
+    BartForConditionalGeneration,
+    BertConfig,
+    BertModel,
+    PreTrainedModel,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from rag_lib.generation.generators import Generation
 from rag_lib.models.reader import BartReader
+from rag_lib.models.weights import encoder_source, load_tokenizer
 from rag_lib.training.generator.examples import Example, Phase, ReadingTask, Triple, search_contexts
 from rag_lib.training.generator.features import GeneratorSettings
 
@@ -53,6 +63,7 @@ class HashEncoder:
     """An encoder for tests: fast, and another one for every `seed`."""
 
     dimension = 16
+    budget = None
 
     def __init__(self, seed: int = 0) -> None:
         self.name = f"hash-{seed}"
@@ -76,6 +87,25 @@ class HashEncoder:
 
     def encode_query_tokens(self, texts):
         return self.encode_passage_tokens(texts)
+
+
+def save_tiny_encoder(folder: Path) -> str:
+    """A random sentence encoder of one narrow layer, saved as Sentence Transformers saves one; returns where."""
+    from sentence_transformers import SentenceTransformer, models
+
+    tokenizer = load_tokenizer(encoder_source())
+    torch.manual_seed(0)
+    bert = BertModel(
+        BertConfig(
+            vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+            intermediate_size=32, initializer_range=0.3,
+        )
+    )  # fmt: skip
+    bert.save_pretrained(folder / "bert")
+    tokenizer.save_pretrained(folder / "bert")
+    word = models.Transformer(str(folder / "bert"), max_seq_length=64)
+    SentenceTransformer(modules=[word, models.Pooling(16)], device="cpu").save_pretrained(str(folder / "st"))
+    return str(folder / "st")
 
 
 class FixedGenerator:

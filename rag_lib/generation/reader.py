@@ -78,8 +78,7 @@ class EvidenceReader(Seq2SeqGenerator):
         """
         if job not in QUOTING:
             return super().generate(questions, sources, job)
-        if len(questions) != len(sources):
-            raise ValueError(f"{len(questions)} questions for {len(sources)} lists of sources")
+        questions = check_sources(questions, sources)
         return [self.read(q, s, job) for q, s in zip(questions, sources, strict=True)]
 
     @torch.inference_mode()
@@ -123,6 +122,7 @@ class EvidenceReader(Seq2SeqGenerator):
             item.used,
             tuple(Token(t, math.exp(log)) for t, log in zip(tokens, best.words, strict=True)),
             item.prompts,
+            item.cut,
             features,
         )
 

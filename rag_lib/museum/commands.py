@@ -40,9 +40,8 @@ def evaluate(options: argparse.Namespace) -> None:
     visitors = [q for q in load_visitor_questions(options.split) if q.evidence]
     if options.limit:
         questions, visitors = (random.Random(0).sample(q, min(options.limit, len(q))) for q in (questions, visitors))
-    encoder = SentenceEncoder(options.encoder)
+    encoder, generator = SentenceEncoder(options.encoder), make_generator(options.generator)
     knowledge = open_folder(ARTICLES, encoder, progress=True)
-    generator = make_generator(options.generator)
     gold = gold_passages(questions, knowledge)
     for name in options.retrievers:
         retriever = SearchedOnce(make_retriever(name, knowledge, encoder))

@@ -6,6 +6,7 @@ for passages (their title and text as a pair), the vector of the first token, an
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
@@ -15,11 +16,11 @@ import torch
 from tqdm.auto import tqdm
 from transformers import AutoTokenizer, DPRConfig, DPRContextEncoder, DPRQuestionEncoder, PreTrainedModel
 
-from rag_lib.files import cache_folder, write_atomically
+from rag_lib.files import private_cache, write_atomically
 from rag_lib.hits import Hit, check_k, top_k
 from rag_lib.indexing.documents import Passage
 from rag_lib.indexing.encoders import BATCH_SIZE
-from rag_lib.models.weights import hub_errors, load_minilm
+from rag_lib.models.weights import SAFE, hub_errors, load_minilm, tokenizer_state
 from rag_lib.retrieval.base import check_query
 
 QUESTION_ENCODER = "facebook/dpr-question_encoder-single-nq-base"
@@ -46,18 +47,18 @@ class DPREncoder:
             self.passage, _ = from_minilm(DPRContextEncoder)
         else:
             with hub_errors(question):
-                self.question = DPRQuestionEncoder.from_pretrained(question, dtype=torch.float32).eval()
+                self.question = DPRQuestionEncoder.from_pretrained(question, **SAFE).eval()
                 self.tokenizer = AutoTokenizer.from_pretrained(question)
             with hub_errors(passage):
-                self.passage = DPRContextEncoder.from_pretrained(passage, dtype=torch.float32).eval()
+                self.passage = DPRContextEncoder.from_pretrained(passage, **SAFE).eval()
         self.device = device
         self.question.to(device)
         self.passage.to(device)
         self.dimension = self.question.config.hidden_size
 
     def fingerprint(self) -> str:
-        """SHA-256 over the weights of the passage encoder, which changes whenever the passages' vectors would."""
-        digest = hashlib.sha256(str(MAX_TOKENS).encode())
+        """SHA-256 over the passage encoder's weights and tokens, which changes whenever the passages' vectors would."""
+        digest = hashlib.sha256(f"{MAX_TOKENS} {tokenizer_state(self.tokenizer)}".encode())
         for key, value in sorted(self.passage.state_dict().items()):
             digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
@@ -97,7 +98,7 @@ def passage_vectors(encoder: DPREncoder, passages: Sequence[Passage], progress: 
     digest = hashlib.sha256(encoder.fingerprint().encode())
     for p in passages:
         digest.update(f"{p.title}\0{p.text}\0".encode())
-    path = cache_folder() / "dpr" / f"{digest.hexdigest()[:16]}.npy"
+    path = private_cache("dpr") / f"{digest.hexdigest()[:16]}.npy"
     try:
         vectors = np.load(path, allow_pickle=False)
         if vectors.shape == (len(passages), encoder.dimension):
@@ -107,11 +108,8 @@ def passage_vectors(encoder: DPREncoder, passages: Sequence[Passage], progress: 
     vectors = encoder.encode_passages(passages, progress)
     data = io.BytesIO()
     np.save(data, vectors, allow_pickle=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not the answer
         write_atomically(path, data.getvalue())
-    except OSError:
-        pass  # a cache that cannot be written costs time, not the answer
     return vectors
 
 

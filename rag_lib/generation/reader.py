@@ -17,7 +17,7 @@ import torch
 from rag_lib.generation.confidence import Confidence, load_confidence, logit
 from rag_lib.generation.encoding import encode_apart, token_log_probabilities
 from rag_lib.generation.evidence import Quotation, evidence_logs, missing_probability, positions, runs, sentences
-from rag_lib.generation.generators import Decoding, Generation, Token
+from rag_lib.generation.generators import Decoding, Generation, Token, check_sources
 from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY, Job
 from rag_lib.generation.quotation import Item
 from rag_lib.generation.seq2seq import Seq2SeqGenerator

@@ -11,11 +11,11 @@ from pathlib import Path
 from rag_lib.files import ARTICLES
 from rag_lib.generation.catalogue import GENERATORS
 from rag_lib.retrieval.base import PASSAGES
-from rag_lib.retrieval.catalogue import RETRIEVERS
+from rag_lib.retrieval.catalogue import OTHERS, RETRIEVERS
 
 COMPARED = ("bm25", "dense", "hybrid")
 GENERATOR_HELP = f"{', '.join(GENERATORS)}, or a sequence-to-sequence model of the hub (default: perigee)"
-RETRIEVER_HELP = f"{', '.join(RETRIEVERS)}, or the folder of a trained DPR (default: {{}})"
+RETRIEVER_HELP = f"{', '.join(RETRIEVERS)}, {OTHERS} (default: {{}})"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -112,7 +112,9 @@ def parser() -> argparse.ArgumentParser:
         "--data", type=Path, metavar="FOLDER", help="your own pairs, JSON lines (default: the museum's recipe)"
     )
     retriever.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="log and model; resumes")
-    retriever.add_argument("--model", choices=("encoder", "dpr"), default="encoder", help="default: encoder")
+    retriever.add_argument(
+        "--model", choices=("encoder", "dpr", "cross-encoder"), default="encoder", help="default: encoder"
+    )
     retriever.add_argument("--encoder", metavar="NAME", help="the encoder to start from (default: the bundled one)")
     for name, kind, text in (
         ("epochs", int, "times that every pair is seen"),
@@ -127,6 +129,12 @@ def parser() -> argparse.ArgumentParser:
         ("seed", int, "of the batches"),
     ):
         retriever.add_argument(f"--{name}", type=kind, metavar=kind.__name__.upper(), help=text)
+    retriever.add_argument(
+        "--examples",
+        type=float,
+        metavar="X",
+        help="X times the museum's recipe's questions of SQuAD; with --model dpr or cross-encoder (default: 1)",
+    )
     retriever.add_argument(
         "--measure",
         nargs="+",

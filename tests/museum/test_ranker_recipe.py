@@ -58,8 +58,6 @@ def test_every_pairs_passage_holds_a_sentence_that_answers_and_is_of_its_split(m
     of_split = {p.source for p in museum.passages.values() if splits[p.document_id] == split}
     assert len(pairs) > 1000 and all(p.passage in of_split for p in pairs)
     assert all(any(a in p.passage.text for a in p.answers) for p in pairs)
-        pairs
-    )
 
 
 def test_every_museum_question_is_asked_of_sentences_too(museum):

@@ -133,7 +133,7 @@ def parser() -> argparse.ArgumentParser:
         "--examples",
         type=float,
         metavar="X",
-        help="X times the museum's recipe's questions of SQuAD; with --model dpr or cross-encoder (default: 1)",
+        help="X times the recipe's questions, of the museum's at most all; with --model dpr or cross-encoder",
     )
     retriever.add_argument(
         "--measure",

@@ -90,8 +90,8 @@ def train_retriever(options: argparse.Namespace) -> None:
     if options.model != "encoder" and options.measure:
         raise ValueError("--measure goes with --model encoder; for the others there is `evaluate museum --retrievers`")
     share = 1.0 if options.examples is None else options.examples
-    if share < 0:
-        raise ValueError(f"--examples must not be below 0, not {share}")
+    if share <= 0:
+        raise ValueError(f"--examples must be above 0, not {share}")
     with joined(options.device) as device:
         if options.model == "dpr":
             train_dpr(options.output, share, device)

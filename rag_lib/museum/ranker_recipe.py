@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 
 from rag_lib.evaluation.squad import DataUnavailable
 from rag_lib.files import ARTICLES, write_json
+from rag_lib.indexing.documents import Source
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.store import open_folder
@@ -33,7 +34,7 @@ from rag_lib.training.retriever.recipes import ranks_of, summary
 
 CROSS_ENCODER = ListwiseSettings()
 DPR = RetrieverSettings(epochs=2, batch_size=32, rate=6e-4, scale=1.0, rank=24, max_tokens=160)
-SQUAD = {"cross-encoder": 4_000, "dpr": 12_000}  # questions that are mixed in with the museum's
+SQUAD = {"cross-encoder": 2_000, "dpr": 12_000}  # questions that are mixed in with the museum's
 LOOKED_AT = 100  # validation questions of each style by which the best weights of a cross-encoder are chosen
 
 
@@ -46,9 +47,9 @@ def museum_pairs(knowledge: KnowledgeBase, split: str) -> list[Pair]:
     if split == "train":
         turns = [turn for dialogue in load_dialogues(split) for turn in dialogue.turns if turn.evidence is not None]
         asked += [(turn, turn.standalone, ()) for turn in turns]
-    pairs = []
+    pairs, of_split = [], set(passages_of(knowledge, split))  # an article of another split may answer, too
     for (record, question, answers), ids in zip(asked, gold_passages([a[0] for a in asked], knowledge), strict=True):
-        passages = [knowledge.passages[i].source for i in sorted(ids)]
+        passages = [p for p in (knowledge.passages[i].source for i in sorted(ids)) if p in of_split]
         right = next((p for p in passages if holds_answer(p, answers)), passages[0])
         pairs.append(Pair(question, right, (*answers, *sentences_of(record))))
     return pairs
@@ -60,20 +61,24 @@ def sentences_of(record: object) -> tuple[str, ...]:
     return tuple(e.sentence for e in (*evidence, *getattr(record, "also_evidence", ())))
 
 
-def training_pairs(folder: Path, count: int, knowledge: KnowledgeBase, encoder: SentenceEncoder) -> list[Pair]:
-    """The museum's pairs and `count` of SQuAD's with their negatives, mined once and kept in `folder`."""
+def training_pairs(
+    folder: Path, model: str, share: float, knowledge: KnowledgeBase, encoder: SentenceEncoder, device: str
+) -> list[Pair]:
+    """The museum's pairs and SQuAD's with their negatives, mined once and kept in `folder`.
 
-    def museum() -> list[Pair]:
-        return mined(museum_pairs(knowledge, "train"), passages_of(knowledge, "train"), encoder)
+    Args:
+        share: SQuAD's questions times so much; the museum's too, but there are no more than all of them.
+    """
+    asked, general = museum_pairs(knowledge, "train"), round(share * SQUAD[model])
+    asked = random.Random(0).sample(asked, min(len(asked), round(share * len(asked))))
 
-    def general() -> list[Pair]:
-        return mined(*squad_passages(count), encoder)
+    def find(pairs: Sequence[Pair], passages: Sequence[Source]) -> list[Pair]:
+        with torch.autocast(torch.device(device).type, torch.bfloat16):  # twice as fast, and near enough
+            return mined(pairs, passages, encoder)
 
-    pairs = kept(folder / "pairs-museum.jsonl", museum)
-    if not count:
-        return pairs
+    pairs = kept(folder / f"pairs-museum-{len(asked)}.jsonl", lambda: find(asked, passages_of(knowledge, "train")))
     try:
-        return pairs + kept(folder / f"pairs-squad-{count}.jsonl", general)
+        return pairs + kept(folder / f"pairs-squad-{general}.jsonl", lambda: find(*squad_passages(general)))
     except DataUnavailable as error:
         print(f"trained without general pairs: {error}")
         return pairs
@@ -82,18 +87,18 @@ def training_pairs(folder: Path, count: int, knowledge: KnowledgeBase, encoder: 
 def train_cross_encoder(folder: Path, share: float = 1.0, device: str = "cpu") -> None:
     """Trains the museum's cross-encoder, whose difference to the bundled encoder is written to `folder`.
 
-    It learns from passages, and from single sentences of all of the museum's questions and a third of SQuAD's. Its head
-    is scaled by the temperature that fits the validation questions. A run that was stopped goes on; where there is a
-    difference already, nothing is left to do.
+    It learns every question twice: over passages, and over single sentences. Its head is scaled by the temperature that
+    fits the validation questions. A run that was stopped goes on; where there is a difference already, nothing is left
+    to do.
 
     Args:
-        share: the recipe's number of SQuAD's questions times so much.
+        share: of the recipe's questions, see `training_pairs`.
     """
     if (folder / ADAPTER).is_file():
         return
     encoder = SentenceEncoder(MUSEUM_ENCODER, device)
     knowledge = open_folder(ARTICLES, encoder)
-    pairs = training_pairs(folder / "run", round(share * SQUAD["cross-encoder"]), knowledge, encoder)
+    pairs = training_pairs(folder / "run", "cross-encoder", share, knowledge, encoder, device)
     model = CrossEncoder().to(device)
     evaluate, temperature = looks(model, knowledge, encoder)
     listwise.train(model, pairs + over_sentences(pairs), folder / "run", CROSS_ENCODER, evaluate)
@@ -134,13 +139,13 @@ def train_dpr(folder: Path, share: float = 1.0, device: str = "cpu") -> None:
     A run that was stopped goes on; where the differences are there already, nothing is left to do.
 
     Args:
-        share: the recipe's number of SQuAD's questions times so much.
+        share: of the recipe's questions, see `training_pairs`.
     """
     if (folder / "passage" / ADAPTER).is_file():
         return
     encoder = SentenceEncoder(MUSEUM_ENCODER, device)
     knowledge = open_folder(ARTICLES, encoder)
-    pairs = training_pairs(folder / "run", round(share * SQUAD["dpr"]), knowledge, encoder)
+    pairs = training_pairs(folder / "run", "dpr", share, knowledge, encoder, device)
     towers = DPREncoder(device=device)
     asked, among = museum_pairs(knowledge, "validation"), passages_of(knowledge, "validation")
     places = [among.index(p.passage) for p in asked]

@@ -89,7 +89,7 @@ def test_the_cross_encoders_recipe_leaves_a_calibrated_model(small, tmp_path, mo
 
 
 def test_dprs_recipe_leaves_two_towers(small, tmp_path):
-    command = ["train", "retriever", "--model", "dpr", "--output", str(tmp_path), "--examples", "0"]
+    command = ["train", "retriever", "--model", "dpr", "--output", str(tmp_path)]
     assert main(command) == 0
     trained, untrained = DPREncoder(f"{tmp_path}/question", f"{tmp_path}/passage"), DPREncoder()
     assert not np.allclose(trained.encode_questions(["Who?"]), untrained.encode_questions(["Who?"]), atol=1e-3)
@@ -101,7 +101,7 @@ def test_dprs_recipe_leaves_two_towers(small, tmp_path):
     [
         (["--model", "cross-encoder", "--rank", "4"], "has its own settings"),
         (["--model", "cross-encoder", "--measure", "validation"], "--measure goes with --model encoder"),
-        (["--model", "dpr", "--examples", "-1"], "must not be below 0"),
+        (["--model", "dpr", "--examples", "0"], "must be above 0"),
         (["--examples", "2"], "--examples goes with"),
         (["--model", "cross-encoder", "--data", "somewhere"], "without --data"),
     ],

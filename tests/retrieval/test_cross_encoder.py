@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import torch
 from contracts import RerankerContract
-from fakes import adapted, tiny_minilm
+from fakes import HashEncoder, adapted, tiny_minilm
 
 from rag_lib.indexing.documents import Source
+from rag_lib.indexing.knowledge_base import build
 from rag_lib.models.adapters import adapter_weights
 from rag_lib.models.weights import ModelUnavailable, save_adapter
 from rag_lib.retrieval import cross_encoder
@@ -18,6 +19,16 @@ QUERY = "Where are lakes of methane?"
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     monkeypatch.setattr(cross_encoder, "load_minilm", tiny_minilm)
+
+
+@pytest.fixture
+def encoder():
+    return HashEncoder()
+
+
+@pytest.fixture
+def knowledge(documents, encoder):
+    return build(documents, encoder)
 
 
 @pytest.fixture
@@ -54,7 +65,8 @@ def test_in_bfloat16_there_are_no_ties_of_large_scores(passages):
         model.head.weight *= 100
     with torch.autocast("cpu", torch.bfloat16):
         scores = model.scores(QUERY, passages)
-    assert scores.dtype == np.float32 and any(s != np.float32(torch.tensor(s).bfloat16()) for s in scores)
+    assert scores.dtype == np.float32
+    assert (torch.tensor(scores) != torch.tensor(scores).bfloat16().float()).any(), "finer than bfloat16"
 
 
 def test_until_it_is_trained_it_prefers_nothing(passages):

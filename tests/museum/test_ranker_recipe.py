@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import count
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from rag_lib.retrieval import cross_encoder, dpr
 from rag_lib.retrieval.cross_encoder import CrossEncoder
 from rag_lib.retrieval.dpr import DPREncoder
 from rag_lib.training.retriever.mining import over_sentences
-from rag_lib.training.retriever.pairs import is_right
+from rag_lib.training.retriever.pairs import distinct_passages, is_right
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +41,12 @@ def small(museum, monkeypatch):
     for module in (cross_encoder, dpr):
         monkeypatch.setattr(module, "load_minilm", tiny_minilm)
     asked = {"train": pairs, "validation": museum_pairs(museum, "validation")[::60]}
+    among = {split: distinct_passages(asked[split]) for split in asked}
     for name, value in {
         "SentenceEncoder": lambda *_: HashEncoder(),
         "open_folder": lambda *_: museum,
         "museum_pairs": lambda knowledge, split: asked[split],
+        "passages_of": lambda knowledge, split: among[split],
         "squad_passages": unavailable,
         "LOOKED_AT": 3,
         "CROSS_ENCODER": replace(CROSS_ENCODER, rank=2, negatives=2),
@@ -88,7 +91,9 @@ def test_the_cross_encoders_recipe_leaves_a_calibrated_model(small, tmp_path, mo
     assert main(command) == 0 and (tmp_path / "museum.safetensors").stat().st_mtime_ns == before
 
 
-def test_dprs_recipe_leaves_two_towers(small, tmp_path):
+def test_dprs_recipe_leaves_two_towers(small, tmp_path, monkeypatch):
+    looks = count()
+    monkeypatch.setattr(ranker_recipe, "summary", lambda ranks: {"nDCG@10": next(looks)})  # ever better
     command = ["train", "retriever", "--model", "dpr", "--output", str(tmp_path)]
     assert main(command) == 0
     trained, untrained = DPREncoder(f"{tmp_path}/question", f"{tmp_path}/passage"), DPREncoder()

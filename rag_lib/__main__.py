@@ -24,17 +24,17 @@ from rag_lib.options import (
     whole,
 )
 from rag_lib.retrieval.base import PASSAGES, check_query
-from rag_lib.retrieval.catalogue import RETRIEVERS
+from rag_lib.retrieval.catalogue import OTHERS, RETRIEVERS
 
 COMPARED = ("bm25", "dense", "hybrid")
 GENERATOR_HELP = f"{', '.join(GENERATORS)}, or a sequence-to-sequence model of the hub (default: perigee)"
-RETRIEVER_HELP = f"{', '.join(RETRIEVERS)}, or the folder of a trained DPR (default: {{}})"
+RETRIEVER_HELP = f"{', '.join(RETRIEVERS)}, {OTHERS} (default: {{}})"
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
     top = Parser(prog="python -m rag_lib", description="Retrieval-augmented generation on your machine")
-    retriever_type = retriever_name(RETRIEVERS)
+    retriever_type = retriever_name(RETRIEVERS, OTHERS)
     commands = top.add_subparsers(dest="command", required=True)
 
     ask = commands.add_parser("ask", help="answer a question from documents")
@@ -141,7 +141,9 @@ def parser() -> argparse.ArgumentParser:
         "--data", type=there, metavar="FOLDER", help="your own pairs, JSON lines (default: the museum's recipe)"
     )
     retriever.add_argument("--output", type=new_folder, required=True, metavar="FOLDER", help="log and model; resumes")
-    retriever.add_argument("--model", choices=("encoder", "dpr"), default="encoder", help="default: encoder")
+    retriever.add_argument(
+        "--model", choices=("encoder", "dpr", "cross-encoder"), default="encoder", help="default: encoder"
+    )
     retriever.add_argument(
         "--encoder", type=model_name, metavar="NAME", help="the encoder to start from (default: the bundled one)"
     )
@@ -158,6 +160,12 @@ def parser() -> argparse.ArgumentParser:
         ("seed", whole(0, 2**32 - 1), "INT", "of the batches"),
     ):
         retriever.add_argument(f"--{name}", type=kind, metavar=mark, help=text)
+    retriever.add_argument(
+        "--examples",
+        type=number(0, 1000),
+        metavar="X",
+        help="X times the recipe's questions, of the museum's at most all; with --model dpr or cross-encoder",
+    )
     retriever.add_argument(
         "--measure",
         nargs="+",

@@ -125,14 +125,15 @@ def model_name(text: str) -> str:
     return text
 
 
-def retriever_name(known: Container[str]) -> Callable[[str], str]:
-    """One of the known names, or the folder of a trained DPR."""
+def retriever_name(known: Container[str], others: str) -> Callable[[str], str]:
+    """One of the known names, a published cross-encoder's, or the folder of a trained model."""
 
     def parse(text: str) -> str:
-        if text in known or all((Path(text) / tower).is_dir() for tower in ("question", "passage")):
+        trained = any((Path(text) / part).exists() for part in ("question", "shards.json"))
+        if text in known or text.startswith("cross-encoder/") or trained:
             return text
         names = ", ".join(map(str, known))
-        raise argparse.ArgumentTypeError(f"no retriever is called {text!r}; there are {names}, or the folder of a DPR")
+        raise argparse.ArgumentTypeError(f"no retriever is called {text!r}; there are {names}, {others}")
 
     return parse
 

@@ -12,11 +12,13 @@ from transformers import (
     BertConfig,
     BertModel,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
     T5Config,
     T5ForConditionalGeneration,
 )
 
 from rag_lib.generation.generators import Generation
+from rag_lib.models.adapters import add_adapter
 from rag_lib.models.reader import BartReader
 from rag_lib.models.weights import encoder_source, load_tokenizer
 from rag_lib.training.generator.examples import Example, Phase, ReadingTask, Triple, search_contexts
@@ -57,6 +59,28 @@ def inputs(batch: int, padded: bool) -> tuple[torch.Tensor, torch.Tensor]:
         for row, length in zip(mask, (5, 9, 7), strict=False):
             row[length:] = 0
     return ids * mask, mask
+
+
+def tiny_minilm() -> tuple[BertModel, PreTrainedTokenizerBase]:
+    """A random BERT of two narrow layers with MiniLM's tokenizer; its vectors of different texts lie well apart."""
+    tokenizer = load_tokenizer(encoder_source())
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        initializer_range=0.3,
+    )  # fmt: skip
+    return BertModel(config).eval(), tokenizer
+
+
+def adapted(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """The model with a difference of rank 2 that changes what it says."""
+    torch.manual_seed(seed)
+    add_adapter(model, 2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(std=0.1)
+    return model
 
 
 class HashEncoder:

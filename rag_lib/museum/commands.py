@@ -78,13 +78,26 @@ def train_generator(options: argparse.Namespace) -> None:
 
 
 def train_retriever(options: argparse.Namespace) -> None:
-    """Trains the museum's encoder, and measures it."""
+    """Trains the museum's encoder, and measures it; or its DPR, or its cross-encoder."""
+    from rag_lib.museum.ranker_recipe import train_cross_encoder, train_dpr
     from rag_lib.museum.retriever_recipe import measure, train_museum
 
-    if retriever_settings(options) or options.encoder or options.model == "dpr":
+    if retriever_settings(options) or options.encoder:
         raise ValueError("without --data it is the museum's recipe, which has its own settings")
+    if options.model == "encoder" and options.examples is not None:
+        raise ValueError("--examples goes with --model dpr or cross-encoder")
+    if options.model != "encoder" and options.measure:
+        raise ValueError("--measure goes with --model encoder; for the others there is `evaluate museum --retrievers`")
+    share = 1.0 if options.examples is None else options.examples
+    if share <= 0:
+        raise ValueError(f"--examples must be above 0, not {share}")
     with joined(options.device) as device:
-        train_museum(options.output, device)
+        if options.model == "dpr":
+            train_dpr(options.output, share, device)
+        elif options.model == "cross-encoder":
+            train_cross_encoder(options.output, share, device)
+        else:
+            train_museum(options.output, device)
         if options.measure:
             measure(options.output, options.measure)
         if is_first():

@@ -30,9 +30,9 @@ from rag_lib.training.retriever.contrastive import (
     batch_loss,
     contrastive_loss,
     max_sim,
-    schedule,
     train,
 )
+from rag_lib.training.retriever.loop import schedule
 from rag_lib.training.retriever.pairs import (
     Pair,
     bm25_scores,

@@ -9,7 +9,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NoReturn
 
@@ -132,14 +132,14 @@ def model_name(text: str) -> str:
     return text
 
 
-def retriever_name(known: Container[str]) -> Callable[[str], str]:
+def retriever_name(known: Collection[str]) -> Callable[[str], str]:
     """One of the known names, or the folder of a trained DPR."""
 
     def parse(text: str) -> str:
-        if text in known or all((Path(text) / tower).is_dir() for tower in ("question", "passage")):
+        if text in known or (is_there(text) and all(is_there(Path(text) / tower) for tower in ("question", "passage"))):
             return text
-        names = ", ".join(map(str, known))
-        raise argparse.ArgumentTypeError(f"no retriever is called {text!r}; there are {names}, or the folder of a DPR")
+        said = f"no retriever is called {text[:200]!r}; there are {', '.join(known)}, or the folder of a DPR"
+        raise argparse.ArgumentTypeError(said)
 
     return parse
 
@@ -147,5 +147,5 @@ def retriever_name(known: Container[str]) -> Callable[[str], str]:
 def device(text: str) -> str:
     """A device to train on."""
     if not re.fullmatch(r"cpu|cuda(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"must be cpu or cuda, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be cpu or cuda, not {text[:200]!r}")
     return text

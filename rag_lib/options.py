@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
+import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NoReturn
 
@@ -67,24 +69,25 @@ def parsed(is_right: Callable[[float], bool], what: str) -> Callable[[str], floa
 
 def folder(text: str) -> Path:
     """A folder that is there."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("a folder needs a name")
-    if not Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is a file, not a folder" if is_there(text) else f"there is no {text}")
-    return Path(text)
+    path = there(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a file, not a folder")
+    return path
 
 
 def there(text: str) -> Path:
     """A file or a folder that is there."""
-    if not text.strip() or not is_there(text):
-        raise argparse.ArgumentTypeError(f"there is no {text}" if text.strip() else "a file needs a name")
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it needs a name")
+    if not is_there(text):
+        raise argparse.ArgumentTypeError(f"there is no {text[:200]}")
     return Path(text)
 
 
 def new_folder(text: str) -> Path:
     """A folder that is there or can be made, and can be written into."""
     if not text.strip():
-        raise argparse.ArgumentTypeError("a folder needs a name")
+        raise argparse.ArgumentTypeError("it needs a name")
     if is_there(text) and not Path(text).is_dir():
         raise argparse.ArgumentTypeError(f"{text} is a file, not a folder")
     nearest = next(p for p in (Path(text), *Path(text).absolute().parents) if is_there(p))
@@ -94,16 +97,18 @@ def new_folder(text: str) -> Path:
 
 def new_file(text: str) -> Path:
     """A file that can be written, or written anew."""
-    if not text.strip() or Path(text).is_dir():
-        raise argparse.ArgumentTypeError(f"{text} is a folder, not a file" if text.strip() else "a file needs a name")
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it needs a name")
+    if is_there(text) and Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder, not a file")
     check_writable(Path(text).absolute().parent, text)
     return Path(text)
 
 
 def is_there(path: str | Path) -> bool:
-    """Whether there is something of this name; not where the name is none, or too long."""
+    """Whether there is something of this name; not where it is no name, or too long for one."""
     try:
-        return Path(path).exists()
+        return bool(str(path).strip()) and Path(path).exists()
     except (OSError, ValueError):
         return False
 
@@ -111,29 +116,31 @@ def is_there(path: str | Path) -> bool:
 def check_writable(folder: Path, name: str) -> None:
     """Raises argparse.ArgumentTypeError where no file can be made in a folder, without leaving one there."""
     try:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.stat(name)  # fails for what can be no name
         with tempfile.TemporaryFile(dir=folder):
             pass
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise argparse.ArgumentTypeError(f"{name} cannot be written ({reason})") from error
+        raise argparse.ArgumentTypeError(f"{name[:200]} cannot be written ({reason})") from error
 
 
 def model_name(text: str) -> str:
     """A model by its name, or its folder."""
     if not is_there(text) and not HUB_NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"there is no folder {text!r}, and a model's name is like owner/name")
+        raise argparse.ArgumentTypeError(f"there is no folder {text[:200]!r}, and a model's name is like owner/name")
     return text
 
 
-def retriever_name(known: Container[str], others: str) -> Callable[[str], str]:
+def retriever_name(known: Collection[str], others: str) -> Callable[[str], str]:
     """One of the known names, a published cross-encoder's, or the folder of a trained model."""
 
     def parse(text: str) -> str:
-        trained = any((Path(text) / part).exists() for part in ("question", "shards.json"))
+        trained = is_there(text) and any(is_there(Path(text) / part) for part in ("question", "shards.json"))
         if text in known or text.startswith("cross-encoder/") or trained:
             return text
-        names = ", ".join(map(str, known))
-        raise argparse.ArgumentTypeError(f"no retriever is called {text!r}; there are {names}, {others}")
+        said = f"no retriever is called {text[:200]!r}; there are {', '.join(known)}, {others}"
+        raise argparse.ArgumentTypeError(said)
 
     return parse
 
@@ -141,5 +148,5 @@ def retriever_name(known: Container[str], others: str) -> Callable[[str], str]:
 def device(text: str) -> str:
     """A device to train on."""
     if not re.fullmatch(r"cpu|cuda(:\d+)?", text):
-        raise argparse.ArgumentTypeError(f"must be cpu or cuda, not {text!r}")
+        raise argparse.ArgumentTypeError(f"must be cpu or cuda, not {text[:200]!r}")
     return text

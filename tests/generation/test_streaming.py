@@ -95,7 +95,7 @@ def test_without_a_passage_there_is_only_the_answer(knowledge, encoder, rag):
 
 def test_another_generator_streams_in_one_piece(rag):
     pieces = list(
-        RAG(rag.knowledge, rag.retriever, FixedGenerator(Generation("a dog", 0.9, None, (0,)))).stream("Who?")
+        RAG(rag.knowledge, rag.retriever, FixedGenerator(Generation("a dog", 0.9, None, (0,)))).stream("Which dog?")
     )
     assert pieces[0] == pieces[1].text == "a dog"
 

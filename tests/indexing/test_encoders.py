@@ -98,18 +98,19 @@ def test_the_fingerprint_follows_the_tokens_and_the_pooling(tmp_path):
     prints = {before.fingerprint()}
     before.encode_passages(["A text that is padded and cut.", "Another one " * 400])
     assert prints == {before.fingerprint(), SentenceEncoder(tiny).fingerprint()}, "using it changes nothing"
-    for name, old, new in [
-        ("tokenizer.json", '"lowercase":true', '"lowercase":false'),
-        ("1_Pooling/config.json", "mean", "max"),
+    swaps = [
+        ("tokenizer.json", '"moon":', '"noom":'),
+        ("tokenizer_config.json", '"do_lower_case":true', '"do_lower_case":false'),
+        ("1_Pooling/config.json", '"mean"', '"max"'),
         ("config.json", '"gelu"', '"relu"'),
-    ]:
-        changed = Path(shutil.copytree(tiny, tmp_path / name.replace("/", " ")))
-        text = (changed / name).read_text()
-        text = json.dumps(json.loads(text), separators=(",", ":"))
-        assert old in text, text[:3000]
+    ]
+    for i, (name, old, new) in enumerate(swaps):
+        changed = Path(shutil.copytree(tiny, tmp_path / str(i)))
+        text = json.dumps(json.loads((changed / name).read_text()), separators=(",", ":"))
+        assert old in text
         (changed / name).write_text(text.replace(old, new))
         prints.add(SentenceEncoder(str(changed)).fingerprint())
-    assert len(prints) == 4
+    assert len(prints) == 1 + len(swaps)
 
 
 @pytest.mark.parametrize(

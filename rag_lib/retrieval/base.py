@@ -9,6 +9,7 @@ import numpy as np
 
 from rag_lib.hits import Hit
 from rag_lib.indexing.documents import Passage
+from rag_lib.text import shown
 
 PASSAGES = 5  # read for a question; chosen on the museum's validation questions
 FUSED = 100  # hits of each retriever that a hybrid fuses
@@ -49,12 +50,12 @@ class Reranker(Protocol):
 
 
 def check_query(query: str) -> str:
-    """The query without white space around it.
+    """The query as one clean line.
 
     Raises:
         EmptyQuestion: nothing is left.
     """
-    query = " ".join(query.split())
+    query = shown(query, None)
     if not query:
         raise EmptyQuestion("the question is empty")
     return query

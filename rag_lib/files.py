@@ -7,10 +7,13 @@ import gzip
 import hashlib
 import json
 import os
+import stat
 import sys
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+
+from rag_lib.text import well_formed_values
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 MUSEUM = DATA / "museum"
@@ -45,6 +48,23 @@ def sha256_of(path: Path) -> str:
     """SHA-256 of a file, as hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_regular(path: Path, folder: Path, most: int) -> bytes:
+    """The bytes of a regular file inside a folder, and no more than one over `most`.
+
+    Raises:
+        OSError: it cannot be read, is no regular file (a pipe would wait for ever, a device never end), or is a link
+            to a place outside the folder.
+    """
+    if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
+        raise OSError("a link to a place outside the folder")
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError("not a regular file")
+    with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # it was put in the other's place just now
+            raise OSError("not a regular file")
+        return file.read(most + 1)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -103,7 +123,7 @@ class BadLine(ValueError):
 def json_lines(path: Path, broken: list[BadLine] | None = None) -> Iterator[tuple[int, object]]:
     """The values of a file of JSON lines with the numbers of their lines, from 1.
 
-    Empty lines are passed over, a byte-order mark too; a name that ends with .gz is unpacked.
+    Empty lines are passed over, a byte-order mark too; a name that ends with .gz is unpacked; texts are well formed.
 
     Args:
         broken: lines that are not JSON are put here and passed over; without it the first one ends the reading.
@@ -119,6 +139,8 @@ def json_lines(path: Path, broken: list[BadLine] | None = None) -> Iterator[tupl
                 continue
             try:
                 value = json.loads(line)
+                if b"\\ud" in line.lower():
+                    value = well_formed_values(value)
             except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
                 if broken is None:
                     raise BadLine(path, number, f"not JSON ({error})") from error

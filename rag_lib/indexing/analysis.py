@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-import re
+import itertools
 import unicodedata
 from dataclasses import dataclass
 from functools import cached_property
 
+import regex
 import Stemmer
 
-WORD = re.compile(r"\w+(?:'\w+)?")
+from rag_lib.text import few_marks
+
+# Scripts that put no spaces between words.
+UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}ー々〆]"
+TERM = regex.compile(r"\d+(?:[.,']\d+)++(?:'s)?|\w+(?:'\w+)?")
+RUN = regex.compile(rf"(?P<unspaced>{UNSPACED}[{UNSPACED}\p{{M}}]*+)|[\w'--{UNSPACED}]++", regex.V1)
+CHARACTER = regex.compile(r"\P{M}\p{M}*+|\p{M}")
+GROUPED = regex.compile(r"\d{1,3}(?:[,']\d{2,3})*[,']\d{3}(?:\.\d+)?")
+CONTINENTAL = regex.compile(r"\d{1,3}(?:\.\d{3}){2,}(?:,\d+)?|\d+,\d{1,2}")
+# Accents and points that readers leave out; the vowels of Indian scripts and the voicing of Japanese are letters.
+ACCENT = regex.compile(
+    r"(?=\p{M})[[\p{Mn}\p{Me}]&&[\p{Inherited}\p{Greek}\p{Cyrillic}\p{Hebrew}\p{Arabic}]--[\u3099\u309A]]", regex.V1
+)
+OTHER_DIGIT = regex.compile(r"(?![0-9])\p{Nd}")
+RAISED = regex.compile(r"(?<=\d)(?=[⁰¹²³⁴-⁹])")
 # Lucene's English list and the words that every question has.
 STOP_WORDS = frozenset(
     """a an and are as at be but by for if in into is it no not of on or such that the their then there these they this
@@ -31,9 +46,52 @@ class Analyzer:
 
     def __call__(self, text: str) -> list[str]:
         """The terms of a text, in order, with repetitions."""
-        plain = unicodedata.normalize("NFKD", text.lower().replace("’", "'"))
-        plain = "".join(c for c in plain if not unicodedata.combining(c)) if not plain.isascii() else plain
-        words = [w.removesuffix("'s") for w in WORD.findall(plain)]
+        return self._terms(text, single=True)
+
+    def of_query(self, text: str) -> list[str]:
+        """The terms of a question: as of a text, but characters of scripts without spaces only count in pairs."""
+        return self._terms(text, single=False)
+
+    def _terms(self, text: str, single: bool) -> list[str]:
+        words: list[str] = []
+        for term in TERM.findall(plain(text)):
+            word = term.removesuffix("'s")
+            if word.isascii():
+                words += number(word) if word[0].isdigit() and not word.isalnum() else [word]
+            else:
+                for run in RUN.finditer(word):
+                    words += pairs(run.group(), single) if run["unspaced"] else [run.group()]
         if self.stop_words:
             words = [w for w in words if w not in STOP_WORDS]
         return self._stemmer.stemWords(words) if self._stemmer else words
+
+
+def plain(text: str) -> str:
+    """Lower case, compatible characters as one, Western digits, no accents and no joiners."""
+    text = text.lower().replace("’", "'")
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFKD", few_marks(RAISED.sub(" ", text)))
+    text = unicodedata.normalize("NFC", ACCENT.sub("", text.casefold()))
+    text = OTHER_DIGIT.sub(lambda digit: str(unicodedata.digit(digit.group())), text)
+    return regex.sub("[\u00ad\u200b-\u200d\u2060]", "", text)
+
+
+def number(word: str) -> list[str]:
+    """A number in one spelling: 1,000,000 and 1.000.000 are 1000000, 3,5 is 3.5; other lists of digits are apart."""
+    if GROUPED.fullmatch(word):
+        return [regex.sub("[,']", "", word)]
+    if CONTINENTAL.fullmatch(word):
+        return [word.replace(".", "").replace(",", ".")]
+    return regex.split("[,']", word)
+
+
+def pairs(run: str, single: bool) -> list[str]:
+    """Each two neighbouring characters of a run, in place of the words that cannot be told apart.
+
+    Args:
+        single: each character for itself too, so that a text is also found by words of one.
+    """
+    characters = list(run) if run.isalpha() else CHARACTER.findall(run)
+    twos = [a + b for a, b in itertools.pairwise(characters)]
+    return [*characters, *twos] if single or not twos else twos

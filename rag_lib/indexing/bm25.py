@@ -76,7 +76,7 @@ class BM25:
     def scores(self, query: str) -> np.ndarray:
         """Scores (N,) of all texts; terms that no text has add nothing."""
         scores = np.zeros(len(self.ids), dtype=np.float32)
-        for term in self.analyzer(query):
+        for term in self.analyzer.of_query(query):
             t = self.terms.get(term)
             if t is not None:
                 postings = slice(self.offsets[t], self.offsets[t + 1])

@@ -13,11 +13,15 @@ from rag_lib.indexing.store import check_ours, save
 
 
 def report(skipped: Sequence[Skipped]) -> None:
-    """Says which files were left out."""
-    for file in skipped[:10]:
-        print(f"left out: {file.path}: {file.reason}", file=sys.stderr)
-    if len(skipped) > 10:
-        print(f"left out: {len(skipped) - 10} more files", file=sys.stderr)
+    """Says which files were left out, and which were read although something about them is doubtful."""
+    for said, files in (
+        ("left out", [f for f in skipped if not f.read]),
+        ("read, but", [f for f in skipped if f.read]),
+    ):
+        for file in files[:10]:
+            print(f"{said}: {file.path}: {file.reason}", file=sys.stderr)
+        if len(files) > 10:
+            print(f"{said}: {len(files) - 10} more files", file=sys.stderr)
 
 
 def report_cut(count: int) -> None:

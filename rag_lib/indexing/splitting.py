@@ -11,16 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rag_lib.indexing.documents import Document, Passage
+from rag_lib.indexing.sentences import Span, sentence_spans, stretches
 
-# A full stop after one of these does not end a sentence.
-ABBREVIATIONS = frozenset(
-    """mr mrs ms dr prof st jr sr lt col gen capt sgt maj adm no vol fig approx ca c vs etc e.g i.e u.s u.k
-    u.s.s.r""".split()
-)
-BOUNDARY = re.compile(r"[.!?]+[\"'”’)\]]*\s+(?=[\"'“‘(\[]*[A-Z0-9])|\n\s*\n")
 EMPTY_LINE = re.compile(r"\n\s*\n")
 
-Span = tuple[int, int]  # start and end, in characters
 Cut = Callable[[str], list[Span]]
 
 
@@ -47,20 +41,6 @@ class Splitting:
             raise ValueError(f"no splitting method is called {self.method!r}; there are {', '.join(METHODS)}")
 
 
-def ends_sentence(text: str, match: re.Match) -> bool:
-    """Whether a boundary found by its punctuation is one: not after an abbreviation or a single initial."""
-    if not match.group().startswith(".") or match.group().startswith(".."):
-        return True
-    words = text[max(0, match.start() - 20) : match.start()].split()
-    word = words[-1].lower().lstrip("(\"'“‘[") if words else ""
-    return word not in ABBREVIATIONS and not (len(word) == 1 and word.isalpha())
-
-
-def sentence_spans(text: str) -> list[Span]:
-    """Spans of the sentences of `text`, without surrounding white space, in order."""
-    return stretches(text, [m.end() for m in BOUNDARY.finditer(text) if ends_sentence(text, m)])
-
-
 def paragraph_spans(text: str) -> list[Span]:
     """Spans of the paragraphs of `text`, which stand between empty lines, in order."""
     return stretches(text, [m.end() for m in EMPTY_LINE.finditer(text)])
@@ -69,18 +49,6 @@ def paragraph_spans(text: str) -> list[Span]:
 def word_spans(text: str) -> list[Span]:
     """Spans of the words of `text`, which stand between white space, in order."""
     return [m.span() for m in re.finditer(r"\S+", text)]
-
-
-def stretches(text: str, ends: Sequence[int]) -> list[Span]:
-    """The spans from each end to the next, without the white space around them; empty ones are left out."""
-    return [s for a, b in zip([0, *ends], [*ends, len(text)], strict=True) if (s := trim(text, a, b))[0] < s[1]]
-
-
-def trim(text: str, start: int, end: int) -> Span:
-    """The span without the white space at its ends; empty at `end` where there is nothing else."""
-    piece = text[start:end]
-    start += len(piece) - len(piece.lstrip())
-    return start, start + len(piece.strip())
 
 
 def shift(spans: Iterable[Span], by: int) -> list[Span]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -182,7 +182,8 @@ def load_dialogues(split: str, museum: Path = MUSEUM) -> list[Dialogue]:
 
 def load_dossiers(museum: Path = MUSEUM) -> list[Document]:
     """The dossiers, by id; `metadata["article"]` is the article each goes with."""
-    return sorted(load_documents(museum / "dossiers").documents, key=lambda d: d.id)
+    dossiers = load_documents(museum / "dossiers").documents
+    return sorted((replace(d, id=d.metadata.get("id", d.id)) for d in dossiers), key=lambda d: d.id)
 
 
 def load_summaries(split: str, museum: Path = MUSEUM) -> list[Summary]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from rag_lib.hits import Hit
 from rag_lib.indexing.documents import Passage
+from rag_lib.text import shown
 
 PASSAGES = 5  # read for a question; chosen on the museum's validation questions
 FUSED = 100  # hits of each retriever that a hybrid fuses
@@ -54,7 +55,7 @@ class Reranker(Protocol):
 
 
 def check_query(query: str) -> str:
-    """The query without white space around it.
+    """The query as one clean line.
 
     Raises:
         TypeError: it is no text.
@@ -68,7 +69,7 @@ def check_query(query: str) -> str:
             f"no passage fits beside a question of {len(query):,} characters: ask it in fewer than "
             f"{LONGEST_QUESTION:,}, and put long texts into the documents"
         )
-    query = " ".join(query.split())
+    query = shown(query, None)
     if not query:
         raise EmptyQuestion("the question is empty")
     return query

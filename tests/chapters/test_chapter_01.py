@@ -9,14 +9,17 @@ from notebook_definitions import definitions
 
 from rag_lib.evaluation.statistics import Estimate
 from rag_lib.files import ARTICLES
-from rag_lib.indexing import documents, splitting
+from rag_lib.indexing import splitting
+from rag_lib.indexing.reading.cleaning import clean
+from rag_lib.indexing.reading.encodings import decode
 from rag_lib.indexing.splitting import Splitting, passage_spans
 from rag_lib.museum.collection import load_articles, load_dossiers
 from rag_lib.plots import draw_estimates
 
 chapter = definitions("01_documents_and_passages")
+WORDS = "Moon an 3.5 Dr. U.S. end. Why? (Mir “Go.” J. e.g. 1969 über Stop!” ... \n\n \n \t".split(" ")
 TEXTS = [d.text for d in [*load_articles(), *load_dossiers()]]
-WORDS = "Moon the 3.5 Dr. U.S. end. Why? (It “Go.” J. e.g. 1969 über Stop!” ... \n\n \n \t".split(" ")
+ALIKE = [text for text in TEXTS if chapter.sentences_of(text) == splitting.sentence_spans(text)]
 TEXT = st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join)
 SPELLINGS = "Fe\u0301licette rocket\r\n \u00a0\u00ad\u200b\ufeff\n½⁵ "
 
@@ -30,17 +33,12 @@ def test_the_articles_are_read_alike():
 def test_bytes_are_decoded_alike(encoding):
     text = "Félicette flew above Algeria – “the naïve rôle of the Mélies café in Orléans” was over. "
     data = (text * 5).encode(encoding)
-    assert chapter.decode(data) == documents.decode(data)
+    assert chapter.decode(data) == decode(data).text
 
 
 @given(st.text(st.sampled_from(SPELLINGS), max_size=30))
 def test_text_is_cleaned_alike(text):
-    assert chapter.clean(text) == documents.clean(text)
-
-
-@given(st.text())
-def test_cleaning_twice_changes_nothing_more(text):
-    assert documents.clean(documents.clean(text)) == documents.clean(text)
+    assert chapter.clean(text) == clean(text)
 
 
 @given(TEXT)
@@ -63,8 +61,12 @@ SETTINGS = [
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_the_museum_is_split_alike(settings):
-    for text in TEXTS:
+    for text in ALIKE:
         assert ours(text, settings) == passage_spans(text, settings)
+
+
+def test_the_librarys_exceptions_hardly_change_the_museums_sentences():
+    assert len(TEXTS) - len(ALIKE) <= 5
 
 
 @given(TEXT, st.integers(1, 8), st.sampled_from(sorted(splitting.METHODS)))

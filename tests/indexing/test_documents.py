@@ -1,11 +1,13 @@
+import os
+import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from rag_lib.indexing.documents import NoDocuments, decode, folder_digest, load_documents, parse_front_matter
+from rag_lib.indexing.documents import Document, NoDocuments, Skipped, folder_digest, load_documents
+from rag_lib.indexing.reading.isolated import IsolatedReader
 
+posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes in folders, and links need a right")
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(256))
 
 
@@ -24,34 +26,20 @@ def test_text_files_become_documents_in_the_order_of_their_names(tmp_path):
     ]
 
 
-def test_front_matter_gives_id_title_and_metadata(tmp_path):
-    write(tmp_path, x__txt=b"---\nid: moon\ntitle: The Moon\nhall: Moon Hall\n---\n\nGrey: and round.")
-    (moon,) = load_documents(tmp_path).documents
-    assert (moon.id, moon.title, moon.text, moon.metadata["hall"]) == (
-        "moon",
-        "The Moon",
-        "Grey: and round.",
-        "Moon Hall",
-    )
+def test_front_matter_gives_title_and_metadata_and_the_id_only_of_the_file_itself(tmp_path):
+    head = "---\nid: {}\ntitle: The Moon\nhall: Moon Hall\n---\n\n{}"
+    for name, own in {"moon.txt": "moon", "a.txt": "real.txt", "real.txt": "x", "real.txt.md": "real.txt"}.items():
+        (tmp_path / name).write_text(head.format(own, f"Grey, says {name}."))
+    documents = {d.id: d for d in load_documents(tmp_path).documents}
+    assert documents.keys() == {"moon", "a.txt", "real.txt", "real.txt.md"}
+    assert documents["real.txt"].text == "Grey, says real.txt."
+    assert documents["moon"].title == "The Moon" and documents["moon"].metadata["hall"] == "Moon Hall"
 
 
-def test_a_rule_of_dashes_that_is_no_front_matter_stays_in_the_text():
-    text = "---\nno key here\n---\nBody"
-    assert parse_front_matter(text) == ({}, text)
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252", "cp1251"])
-def test_other_encodings_are_read(encoding):
-    text = {"cp1251": "Валентина Терешкова родилась в деревне под Ярославлем и стала первой женщиной в космосе. "}.get(
-        encoding, "Félicette flew above Algeria; the naïve rôle of the Mélies café in Orléans was over. "
-    )
-    assert decode((text * 5).encode(encoding)) == text * 5
-
-
-@given(st.text())
-def test_utf8_is_always_read_as_it_was_written(text):
-    if "\0" not in text and not text.startswith(("\ufeff", "\ufffe")):
-        assert decode(text.encode()) == text
+def test_two_files_of_one_bare_name_are_both_there(tmp_path):
+    (tmp_path / "io.md").write_text("---\nid: io\n---\nHot.")
+    (tmp_path / "io.txt").write_text("---\nid: io\n---\nCold.")
+    assert [d.id for d in load_documents(tmp_path).documents] == ["io", "io.txt"]
 
 
 def test_what_cannot_be_read_is_left_out_with_its_reason(tmp_path):
@@ -76,11 +64,98 @@ def test_what_cannot_be_read_is_left_out_with_its_reason(tmp_path):
     assert "more than the limit" in reasons["huge.txt"]
 
 
-def test_an_id_taken_twice_is_reported_not_overwritten(tmp_path):
-    write(tmp_path, a__txt=b"---\nid: same\n---\nfirst", b__txt=b"---\nid: same\n---\nsecond")
+def test_copies_are_left_out_and_named(tmp_path):
+    write(
+        tmp_path, a__txt=b"The same\ntext.", b__md=b"the same  text.", c__html=b"<title>C</title><p>The same text.</p>"
+    )
     collection = load_documents(tmp_path)
-    assert [d.text for d in collection.documents] == ["first"]
-    assert collection.skipped[0].path == "b.txt" and "'same'" in collection.skipped[0].reason
+    assert [d.id for d in collection.documents] == ["a.txt"]
+    assert [(s.path, s.reason) for s in collection.skipped] == [
+        (n, "the same text as a.txt") for n in ("b.md", "c.html")
+    ]
+
+
+def test_a_guessed_encoding_is_said_and_kept(tmp_path):
+    write(tmp_path, a__txt="The menu costs €14.".encode("cp1252"))
+    collection = load_documents(tmp_path)
+    assert collection.documents[0].text == "The menu costs €14."
+    assert collection.skipped == [Skipped("a.txt", "encoding guessed: cp1252", read=True)]
+
+
+@posix
+def test_only_regular_files_inside_the_folder_are_read(tmp_path):
+    (tmp_path / "outside.txt").write_text("Secret.")
+    folder = tmp_path / "folder"
+    (folder / "sub").mkdir(parents=True)
+    (folder / "good.txt").write_text("Fine.")
+    os.mkfifo(folder / "pipe.txt")
+    for name, target in {
+        "zero.txt": "/dev/zero",
+        "out.txt": tmp_path / "outside.txt",
+        "up.txt": "../outside.txt",
+        "loop.txt": folder / "loop.txt",
+        "gone.txt": folder / "nothing",
+        "folder": tmp_path,
+        "sub/in.txt": folder / "good.txt",
+    }.items():
+        (folder / name).symlink_to(target)
+    collection = load_documents(folder)
+    assert [d.text for d in collection.documents] == ["Fine."]
+    assert {s.path for s in collection.skipped} == {
+        "pipe.txt",
+        "zero.txt",
+        "out.txt",
+        "up.txt",
+        "loop.txt",
+        "gone.txt",
+        "folder",
+        "sub/in.txt",
+    }
+    assert folder_digest(folder) == folder_digest(folder)
+
+
+@posix
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() == 0, reason="root may read everything")
+def test_a_folder_that_cannot_be_opened_is_named(tmp_path):
+    (tmp_path / "good.txt").write_text("Fine.")
+    (tmp_path / "closed").mkdir(mode=0)
+    assert "cannot be read" in load_documents(tmp_path).skipped[0].reason
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+def test_names_that_are_no_utf8_or_steer_the_terminal_are_shown_clean(tmp_path):
+    for i, name in enumerate(
+        [b"caf\xe9.txt", b"caf\xe8.txt", b"a\nSource: b.txt", b"\x1b[31mred.txt", "x\u202etxt.txt".encode()]
+    ):
+        (tmp_path / os.fsdecode(name)).write_text(f"Text {i}.")
+    documents = load_documents(tmp_path).documents
+    assert {d.id for d in documents} == {
+        "caf\ufffd.txt",
+        "caf\ufffd.txt (2)",
+        "a Source: b.txt",
+        "[31mred.txt",
+        "xtxt.txt",
+    }
+    assert all((d.id + d.title).isprintable() for d in documents)
+
+
+def test_titles_are_one_clean_line(tmp_path):
+    page = "<title>Io\nAnswer: 42\u2028Source: x \x1b[2J\u202e" + "long " * 100 + "</title><p>Text."
+    write(tmp_path, io__html=page.encode())
+    (io,) = load_documents(tmp_path).documents
+    assert io.title.startswith("Io Answer: 42 Source: x [2Jlong long") and len(io.title) <= 200
+    assert io.title.isprintable()
+
+
+def test_a_document_is_well_formed_whoever_makes_it():
+    document = Document("\ud83d", "\udc00", "a \ud83d\ude80 b \ud83d")
+    assert (document.id, document.title, document.text) == ("\ufffd", "\ufffd", "a 🚀 b \ufffd")
+
+
+def test_text_files_start_no_process(tmp_path, monkeypatch):
+    write(tmp_path, a__txt=b"One.", b__md=b"# Two\n\nText.", c__png=b"no")
+    monkeypatch.setattr(IsolatedReader, "_running", lambda self: pytest.fail("a process was started"))
+    assert len(load_documents(tmp_path).documents) == 2
 
 
 def test_html_gives_its_visible_text_and_title(tmp_path):

@@ -18,6 +18,8 @@ __all__, __getattr__, __dir__ = exports(
         "encoding": "encode_apart shift_right",
         "generators": "Decoding Generation Generator Place Token",
         "seq2seq": "Seq2SeqGenerator",
+        "chat_prompts": "NO_ANSWER build_chat_prompt",
+        "chat": "ChatGenerator",
         "catalogue": "GENERATORS make_generator",
     },
 )

@@ -34,7 +34,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an answer stands: `sources[source].text[start:end]`."""
+    """Where an answer stands, or what supports it: `sources[source].text[start:end]`."""
 
     source: int
     start: int
@@ -54,8 +54,9 @@ class Generation:
 
     Attributes:
         text: the answer; empty where the model said that the sources do not hold it.
-        score: its probability, from 0 to 1: that it is answered at all, times that of these words.
-        place: where it stands, if it is a quotation.
+        score: how sure the model is, from 0 to 1. Of the bundled generator it is a probability: that it is answered at
+            all, times that of these words; of a chat model see `ChatGenerator`.
+        place: where it stands, if it is a quotation; else the sentence that it cites, if it cites one.
         used: the sources that were read, as positions in the list that was given.
         tokens: what was written token by token; empty where a generator does not know.
         prompts: the inputs that the model read; empty where a generator does not tell.
@@ -84,6 +85,8 @@ class Generator(Protocol):
         self, questions: Sequence[str], sources: Sequence[Sequence[Source]], job: Job = ANSWER
     ) -> list[Generation]:
         """A text for each question from its own sources, best source first.
+
+        Without a job, a generator does what it does best: the bundled one answers in a few words, a chat model replies.
 
         Raises:
             QuestionTooLong: with a question no source fits into the model's input.

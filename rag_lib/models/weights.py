@@ -150,15 +150,15 @@ def checked_shards(folder: Path) -> list[str]:
     return list(shards)
 
 
-def load_adapter(folder: Path) -> dict[str, torch.Tensor]:
+def load_adapter(folder: Path, name: str = ADAPTER) -> dict[str, torch.Tensor]:
     """A low-rank difference that `save_adapter` wrote.
 
     Raises:
         ModelUnavailable: it is missing or its SHA-256 is not the recorded one.
     """
-    if ADAPTER not in checked_shards(folder):
-        raise ModelUnavailable(f"there is no {ADAPTER} in {folder}")
-    return load_file(folder / ADAPTER)
+    if name not in checked_shards(folder):
+        raise ModelUnavailable(f"there is no {name} in {folder}")
+    return load_file(folder / name)
 
 
 def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartForConditionalGeneration, PreTrainedTokenizerBase]:
@@ -208,14 +208,14 @@ def save_perigee(model: BartForConditionalGeneration, folder: Path) -> None:
     record_digests(folder)
 
 
-def save_adapter(weights: dict[str, torch.Tensor], folder: Path) -> None:
+def save_adapter(weights: dict[str, torch.Tensor], folder: Path, name: str = ADAPTER) -> None:
     """Writes a low-rank difference in float16 beside the layers it belongs to, and its SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.half().contiguous() for k, v in weights.items()}, folder / ADAPTER)
+    save_file({k: v.half().contiguous() for k, v in weights.items()}, folder / name)
     record_digests(folder)
 
 
-def record_digests(folder: Path) -> None:
-    """Writes the SHA-256 of every file of weights in a folder."""
-    digests = {path.name: sha256_of(path) for path in sorted(folder.glob("*.safetensors"))}
+def record_digests(folder: Path, pattern: str = "*.safetensors") -> None:
+    """Writes the SHA-256 of a folder's files of weights, or of all that match another pattern."""
+    digests = {path.name: sha256_of(path) for path in sorted(folder.glob(pattern))}
     (folder / "shards.json").write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")

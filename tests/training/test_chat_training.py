@@ -14,7 +14,15 @@ from rag_lib.generation.encoding import IGNORED
 from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY, SUMMARIZE
 from rag_lib.indexing.documents import Source
 from rag_lib.models.adapters import adapter_weights, add_side_paths
-from rag_lib.training.generator.chat import ChatFeaturizer, collate_replies, reply_loss, reply_to, train_chat
+from rag_lib.training.generator import chat
+from rag_lib.training.generator.chat import (
+    ChatFeaturizer,
+    collate_replies,
+    in_parts,
+    reply_loss,
+    reply_to,
+    train_chat,
+)
 from rag_lib.training.generator.examples import Example, FixedTask, Phase
 from rag_lib.training.generator.features import GeneratorSettings
 
@@ -88,12 +96,12 @@ def mean_loss(model, examples) -> float:
 def test_a_few_examples_are_learnt_and_the_model_itself_stays_as_it_is(tmp_path):
     examples, model = drawn(4), tiny_chat_model()
     before, weights = mean_loss(model, examples), {k: v.clone() for k, v in model.named_parameters()}
-    settings = replace(SETTINGS, phases=(replace(PHASE, examples=240, mixture=(("few", 1.0),)),), decoder_rate=1e-2)
+    settings = replace(SETTINGS, phases=(replace(PHASE, examples=120, mixture=(("few", 1.0),)),), decoder_rate=2e-2)
     train_chat(model, TOKENIZER, {"few": FixedTask(examples)}, tmp_path, settings)
     assert mean_loss(model, examples) < 0.5 * before
     assert all(torch.equal(model.get_parameter(name), weight) for name, weight in weights.items())
     rows = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
-    assert rows[-1]["seen"] == 240 and rows[-1]["loss"] > 0
+    assert rows[-1]["seen"] == 120 and rows[-1]["loss"] > 0
 
 
 def test_a_killed_run_ends_as_one_that_was_not(tmp_path):
@@ -115,6 +123,30 @@ def test_a_killed_run_ends_as_one_that_was_not(tmp_path):
         run(tmp_path / "killed", kill_at=2)
     again = run(tmp_path / "killed")
     assert all(torch.equal(whole[name], again[name]) for name in whole)
+
+
+def test_a_batch_in_parts_is_trained_on_as_one(tmp_path, monkeypatch):
+    """Parts only save memory: their gradients add up to the batch's."""
+
+    def run(most: int) -> dict[str, torch.Tensor]:
+        monkeypatch.setattr(chat, "MOST_AT_ONCE", most)
+        model = tiny_chat_model()
+        train_chat(model, TOKENIZER, {"read": reading()}, tmp_path / str(most), SETTINGS)
+        return adapter_weights(model)
+
+    whole, parts = run(10**6), run(1200)
+    for name, weight in whole.items():
+        torch.testing.assert_close(parts[name], weight, atol=2e-4, rtol=1e-2)
+    logs = [(tmp_path / str(most) / "log.jsonl").read_text() for most in (10**6, 1200)]
+    first, second = (json.loads(log.splitlines()[-1])["loss"] for log in logs)
+    assert first == pytest.approx(second, abs=1e-3)
+
+
+def test_parts_keep_within_their_bound():
+    features = [ChatFeaturizer(TOKENIZER, SETTINGS)(e) for e in drawn(20)]
+    parts = in_parts(features, 1200)
+    assert [f for part in parts for f in part] == features and 1 < len(parts) < 20
+    assert all(len(p) == 1 or len(p) * max(len(f.rows[0]) for f in p) <= 1200 for p in parts)
 
 
 def test_training_can_start_from_a_difference(tmp_path):

@@ -31,6 +31,7 @@ from rag_lib.training.generator.learning import LOG_EVERY, schedule
 from rag_lib.training.run import TrainingRun
 
 GOAL = "right"  # the figure of an evaluation by which the best weights are chosen
+MOST_AT_ONCE = 2048  # tokens, padding among them, that are read at a time: some 4 GB of memory
 
 
 def reply_to(example: Example) -> str:
@@ -84,6 +85,17 @@ def reply_loss(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> tor
     return F.cross_entropy(logits, batch["labels"][kept], reduction="sum")
 
 
+def in_parts(features: Sequence[Features], most: int) -> list[list[Features]]:
+    """A batch cut into parts that have at most so many tokens once they are padded, or a single example."""
+    parts: list[list[Features]] = [[]]
+    for f in features:
+        longest = max(len(g.rows[0]) for g in (*parts[-1], f))
+        if parts[-1] and longest * (len(parts[-1]) + 1) > most:
+            parts.append([])
+        parts[-1].append(f)
+    return parts
+
+
 def train_chat(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -103,16 +115,20 @@ def train_chat(
 
     Raises:
         CheckpointUnusable: the checkpoint there is damaged, another model's, or of a run with other settings or data.
-        ValueError: `start` is another model's difference, or of another rank.
+        ValueError: `start` is another model's difference, or of another rank; or there are more processes than examples
+            in a batch.
     """
+    if settings.batch_size < processes.count():
+        raise ValueError(f"a batch of {settings.batch_size} cannot be shared by {processes.count()} processes")
     torch.manual_seed(settings.seed)
-    model.set_attn_implementation("eager")  # on a CPU faster to train than the fused attention
     add_side_paths(model, settings.rank, start)
     trained = [p for p in model.parameters() if p.requires_grad]
     made_of = (replace(settings, save_every=0.0), {name: len(task) for name, task in tasks.items()})
     groups = [{"params": trained, "rate": settings.decoder_rate}]
     run = TrainingRun(folder, {"model": model}, groups, made_of, "seen", GOAL, clip=settings.clip)
-    total, losses = sum(p.examples for p in settings.phases), []
+    total = sum(p.examples for p in settings.phases)
+    losses: list[torch.Tensor] = []  # since the last line of the log, in `steps` steps
+    steps = 0
     series = batches(ChatFeaturizer(tokenizer, settings), tasks, settings, run.done)
     bar = tqdm(
         total=total, initial=run.done, unit="ex", desc="training", mininterval=5, smoothing=0.05,
@@ -123,22 +139,30 @@ def train_chat(
         if evaluate:
             run.measure(lambda: evaluate(model.eval()), bar)
 
+    def loss_of(part: Sequence[Features], labels: torch.Tensor) -> torch.Tensor:
+        """What some examples contribute to the loss of a batch of so many labels."""
+        batch = {k: v.to(run.device) for k, v in collate_replies(part, tokenizer.eos_token_id).items()}
+        loss = reply_loss(model.train(), batch) / labels
+        losses.append(loss.detach())
+        return loss
+
     if run.done == 0:
         measure()
     while run.done < total:
         before, features = run.done, next(series)
-        batch = collate_replies(features[processes.rank() :: processes.count()], tokenizer.eos_token_id)
-        batch = {key: value.to(run.device) for key, value in batch.items()}
-        labels = processes.total((batch["labels"] != IGNORED).sum())
-        loss = reply_loss(model.train(), batch) / labels
-        run.step(loss, schedule(run.done, total, settings), len(features))
-        losses.append(loss.detach())
+        own = features[processes.rank() :: processes.count()]
+        labels = processes.total(torch.tensor(sum(len(f.labels) for f in own), device=run.device))
+        *earlier, last = in_parts(own, MOST_AT_ONCE)
+        for part in earlier:
+            loss_of(part, labels).backward()
+        run.step(loss_of(last, labels), schedule(run.done, total, settings), len(features))
         bar.update(run.done - before)
-        if len(losses) == LOG_EVERY or run.done >= total:
-            mean = float(processes.total(torch.stack(losses).mean()))
+        steps += 1
+        if steps == LOG_EVERY or run.done >= total:
+            mean = float(processes.total(torch.stack(losses).sum())) / steps
             bar.set_postfix(loss=f"{mean:.3f}")
             run.log({"loss": round(mean, 4)})
-            losses.clear()
+            losses, steps = [], 0
         if run.done >= total or run.done // settings.evaluate_every > before // settings.evaluate_every:
             measure()
         run.save(after=0.0 if run.done >= total else settings.save_every)

@@ -85,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
     )
     what = generator.add_mutually_exclusive_group(required=True)
     what.add_argument("--data", type=Path, metavar="FOLDER", help=".jsonl files of question, context and answers")
-    what.add_argument("--stage", choices=("read", "jobs", "museum"))
+    what.add_argument("--stage", choices=("read", "jobs", "reread", "museum"))
     add_run_options(generator)
     own = generator.add_argument_group("with --data")
     own.add_argument("--rank", type=int, metavar="R", help="of the difference that is trained; 0 trains all layers")

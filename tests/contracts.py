@@ -117,4 +117,4 @@ class GeneratorContract:
             assert isinstance(generation, Generation) and "".join(pieces).split() == generation.text.split()
 
     def test_it_says_when_to_keep_silent_and_how_it_reads(self, generator):
-        assert 0 <= generator.threshold <= 1 and generator.apart in (True, False)
+        assert 0 <= generator.threshold <= 1 and generator.votes in (True, False)

@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from rag_lib.generation.generators import Generation
+from rag_lib.models.reader import BartReader
 from rag_lib.training.generator.examples import Example, Phase, ReadingTask, Triple, search_contexts
 from rag_lib.training.generator.features import GeneratorSettings
 
@@ -93,9 +94,9 @@ class FixedGenerator:
 
     threshold = 0.0
 
-    def __init__(self, generation: Generation | None = None, apart: bool = False) -> None:
+    def __init__(self, generation: Generation | None = None, votes: bool = False) -> None:
         self.generation = generation or Generation("Laika", 0.5, None, (0,))
-        self.apart = apart
+        self.votes = votes
         self.asked: list[tuple] = []
 
     def generate(self, questions, sources, job=None):
@@ -132,14 +133,14 @@ def triples() -> list[Triple]:
     return found
 
 
-def small_model(tokenizer) -> BartForConditionalGeneration:
+def small_model(tokenizer) -> BartReader:
     torch.manual_seed(0)
     config = BartConfig(
         vocab_size=len(tokenizer), d_model=16, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2,
         decoder_attention_heads=2, encoder_ffn_dim=32, decoder_ffn_dim=32, dropout=0.0, pad_token_id=0,
         bos_token_id=101, eos_token_id=102, decoder_start_token_id=101, forced_eos_token_id=None, init_std=0.2,
     )  # fmt: skip
-    return BartForConditionalGeneration(config)
+    return BartReader(config)
 
 
 def reading() -> ReadingTask:

@@ -5,7 +5,7 @@ Intervals are percentile bootstraps (Efron and Tibshirani, 1993).
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +55,16 @@ def bootstrap(
     means = np.array([sums[drawn].sum() / counts[drawn].sum() for drawn in draws])
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return Estimate(float(x.mean()), float(low), float(high), int(x.size))
+
+
+def resampled_groups(groups: Sequence[Hashable], resamples: int = 1000, seed: int = 0) -> Iterator[np.ndarray]:
+    """Positions of the items in bootstrap samples that draw whole groups: for figures that are no means."""
+    members: dict[Hashable, list[int]] = {}
+    for i, group in enumerate(groups):
+        members.setdefault(group, []).append(i)
+    whole = [np.array(m) for m in members.values()]
+    rng = np.random.default_rng(seed)
+    return (np.concatenate([whole[i] for i in rng.integers(0, len(whole), len(whole))]) for _ in range(resamples))
 
 
 def paired_difference(a: Sequence[float], b: Sequence[float], **bootstrap_options) -> Estimate:

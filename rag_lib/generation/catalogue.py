@@ -9,8 +9,15 @@ if TYPE_CHECKING:  # so that a name can be looked up without loading any model
     from rag_lib.generation.generators import Decoding, Generator
 
 
+def bundled(name: str | None, decoding: Decoding | None) -> Generator:
+    """One of this project's own making."""
+    from rag_lib.generation.reader import EvidenceReader
+
+    return EvidenceReader.load(name, decoding)
+
+
 def seq2seq(name: str | None, decoding: Decoding | None) -> Generator:
-    """The bundled encoder–decoder, or one of the hub."""
+    """An encoder–decoder of the hub."""
     from rag_lib.generation.seq2seq import Seq2SeqGenerator
 
     return Seq2SeqGenerator.load(name, decoding)
@@ -30,12 +37,14 @@ def by_its_files(name: str, decoding: Decoding | None) -> Generator:
 
     if is_difference(name):
         return chat(name, decoding)
-    return (seq2seq if is_bundled(name) or not is_decoder_only(name) else chat)(name, decoding)
+    if is_bundled(name):
+        return bundled(name, decoding)
+    return (chat if is_decoder_only(name) else seq2seq)(name, decoding)
 
 
 GENERATORS: dict[str, Callable[[str, Decoding | None], Generator]] = {
-    "perigee": lambda name, decoding: seq2seq(None, decoding),  # the bundled one
-    "perigee-base": seq2seq,  # the same before it was trained on the museum
+    "perigee": lambda name, decoding: bundled(None, decoding),  # the one that `ask` uses
+    "perigee-base": bundled,  # the same before it was trained on the museum
     "chat": chat,  # the bundled chat model, which replies in sentences
     "chat-base": chat,  # the same as published
 }

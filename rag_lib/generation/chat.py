@@ -59,7 +59,7 @@ class ChatGenerator:
     scores near 0.
     """
 
-    apart = False
+    votes = False
 
     def __init__(
         self,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
 from rag_lib.generation.jobs import ANSWER, Job
@@ -54,12 +54,13 @@ class Generation:
 
     Attributes:
         text: the answer; empty where the model said that the sources do not hold it.
-        score: how sure the model is, from 0 to 1. Of the bundled generator it is a probability: that it is answered at
-            all, times that of these words; of a chat model see `ChatGenerator`.
+        score: how sure the model is, from 0 to 1. The bundled one says the probability that the answer is right; others
+            say that of their words.
         place: where it stands, if it is a quotation; else the sentence that it cites, if it cites one.
         used: the sources that were read, as positions in the list that was given.
         tokens: what was written token by token; empty where a generator does not know.
         prompts: the inputs that the model read; empty where a generator does not tell.
+        features: what the score was computed from, by name; empty where it is the model's own probability.
     """
 
     text: str
@@ -68,6 +69,7 @@ class Generation:
     used: tuple[int, ...]
     tokens: tuple[Token, ...] = ()
     prompts: tuple[Prompt, ...] = ()
+    features: Mapping[str, float] = field(default_factory=dict)
 
 
 class Generator(Protocol):
@@ -75,11 +77,11 @@ class Generator(Protocol):
 
     Attributes:
         threshold: an answer with a lower score should be kept back.
-        apart: whether each source is read by itself, so that single sources can be asked as well as all together.
+        votes: whether answers gain when each source is read alone as well as all together.
     """
 
     threshold: float
-    apart: bool
+    votes: bool
 
     def generate(
         self, questions: Sequence[str], sources: Sequence[Sequence[Source]], job: Job = ANSWER

@@ -59,7 +59,7 @@ class Seq2SeqGenerator:
         self.form = form
         self.batch_size = batch_size
         self.budget = getattr(model.config, "max_position_embeddings", None) or POSITIONS
-        self.apart = form.apart if self.decoding.apart is None else self.decoding.apart
+        self.apart = self.votes = form.apart if self.decoding.apart is None else self.decoding.apart
         # Other tokenizers spell a word one way at the start of a text and another way inside: no constraint for them.
         self.pieces = continuation_pieces(tokenizer)
         self.empty = empty_words(tokenizer)

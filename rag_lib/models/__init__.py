@@ -12,6 +12,7 @@ __all__, __getattr__, __dir__ = exports(
             BASE GENERATOR MUSEUM_DIFFERENCE MUSEUM_ENCODER ModelUnavailable load_generator load_minilm
             load_tokenizer
         """,
+        "reader": "BartReader",
         "warm_start": "bart_from_bert",
         "chat": "CHAT CHAT_BASE bundled_chat load_chat",
         "adapters": "LowRank adapter_weights add_adapter add_side_paths apply_adapter merge_adapter",

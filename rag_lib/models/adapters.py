@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 
 LAYER = re.compile(r"\.layers?\.")  # BART says "layers", BERT "layer"
+HEADS = ("evidence.",)  # small, so trained and kept whole
 
 
 class LowRank(nn.Module):
@@ -38,9 +39,15 @@ def matrices(model: nn.Module) -> dict[str, nn.Linear]:
     return {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear) and LAYER.search(name)}
 
 
+def is_head(name: str) -> bool:
+    """Whether a parameter belongs to a head."""
+    return name.startswith(HEADS)
+
+
 def add_adapter(model: nn.Module, rank: int) -> None:
-    """Freezes a model and gives every matrix of its layers a trainable difference of this rank."""
-    model.requires_grad_(False)
+    """Freezes a model but for its heads, and gives every matrix of its layers a trainable difference of this rank."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(is_head(name))
     for linear in matrices(model).values():
         parametrize.register_parametrization(linear, "weight", LowRank(linear.weight, rank))
         linear.parametrizations.weight.original.requires_grad_(False)
@@ -75,8 +82,8 @@ def difference_of(linear: nn.Linear) -> LowRank:
 
 
 def adapter_weights(model: nn.Module) -> dict[str, torch.Tensor]:
-    """The differences of a model with an adapter, by `<matrix>.a` and `<matrix>.b`."""
-    return {
+    """The differences of a model with an adapter, by `<matrix>.a` and `<matrix>.b`, and its heads."""
+    return {name: p.detach() for name, p in model.named_parameters() if is_head(name)} | {
         f"{name}.{part}": getattr(difference_of(linear), part).detach()
         for name, linear in matrices(model).items()
         for part in "ab"
@@ -85,16 +92,20 @@ def adapter_weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
 @torch.no_grad()
 def apply_adapter(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
-    """Adds saved differences to a model's matrices, for good.
+    """Adds saved differences to a model's matrices, for good, and takes over the heads.
 
     Raises:
         ValueError: they are another model's.
     """
     linears = matrices(model)
     try:
-        for name in {key.rpartition(".")[0] for key in weights}:
-            linears[name].weight += weights[f"{name}.b"].float() @ weights[f"{name}.a"].float()
-    except (KeyError, RuntimeError) as error:
+        for key, value in weights.items():
+            name, _, part = key.rpartition(".")
+            if is_head(key):
+                model.get_parameter(key).copy_(value)
+            elif part == "a":
+                linears[name].weight += weights[f"{name}.b"].float() @ value.float()
+    except (KeyError, RuntimeError, AttributeError) as error:
         raise ValueError(f"the adapter does not fit the model: {error}") from error
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from transformers import BartConfig, BartForConditionalGeneration, BertModel
+from transformers import BartConfig, BertModel
+
+from rag_lib.models.reader import BartReader
 
 POSITION_OFFSET = 2  # BART's table of positions starts at row 2
 
@@ -87,7 +89,7 @@ def layer_weights(bert: BertModel, source: int, target: str, cross_attention: bo
     return weights
 
 
-def bart_from_bert(bert: BertModel, decoder_layers: int, start_id: int, end_id: int) -> BartForConditionalGeneration:
+def bart_from_bert(bert: BertModel, decoder_layers: int, start_id: int, end_id: int) -> BartReader:
     """A BART with `bert` as its encoder and a decoder started from `bert`'s upper layers.
 
     Shapes: with L layers in `bert`, decoder layer i of n starts from layer L - n + i.
@@ -103,12 +105,13 @@ def bart_from_bert(bert: BertModel, decoder_layers: int, start_id: int, end_id: 
         weights |= layer_weights(bert, i, f"model.encoder.layers.{i}", cross_attention=False)
     for i in range(decoder_layers):
         weights |= layer_weights(bert, layers - decoder_layers + i, f"model.decoder.layers.{i}", cross_attention=True)
-    bart = BartForConditionalGeneration(bart_config(bert, decoder_layers, start_id, end_id))
+    bart = BartReader(bart_config(bert, decoder_layers, start_id, end_id))
+    weights |= {f"evidence.{name}": value for name, value in bart.evidence.state_dict().items()}  # drawn anew
     load_weights(bart, weights)
     return bart.eval()
 
 
-def load_weights(bart: BartForConditionalGeneration, weights: Mapping[str, torch.Tensor]) -> None:
+def load_weights(bart: BartReader, weights: Mapping[str, torch.Tensor]) -> None:
     """Loads all weights of a BART, given without the tied copies of its word embeddings.
 
     Raises:

@@ -18,14 +18,15 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoTokenizer,
     BartConfig,
-    BartForConditionalGeneration,
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
 from transformers.utils import logging as transformers_logging
 
 from rag_lib.files import MODELS, sha256_of
-from rag_lib.models.adapters import apply_adapter
+from rag_lib.models.adapters import apply_adapter, is_head
+from rag_lib.models.quantization import dequantized, quantized
+from rag_lib.models.reader import BartReader
 from rag_lib.models.warm_start import embedding_weights, load_weights
 
 ENCODER_NAME = "sentence-transformers/all-MiniLM-L6-v2"
@@ -121,6 +122,11 @@ def is_bundled(name: str | None) -> bool:
     return name in (None, BASE) or (Path(name) / "shards.json").is_file()
 
 
+def generator_folder(name: str | None) -> Path:
+    """The folder of a generator of this project's own making."""
+    return GENERATOR if name in (None, BASE) else Path(name)
+
+
 def load_generator(name: str | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The bundled generator, or any sequence-to-sequence model by its name on the hub or its folder.
 
@@ -128,7 +134,7 @@ def load_generator(name: str | None = None) -> tuple[PreTrainedModel, PreTrained
         ModelUnavailable: it cannot be had, or the bundled weights are damaged.
     """
     if is_bundled(name):
-        return load_perigee(GENERATOR if name in (None, BASE) else Path(name), adapter=name != BASE)
+        return load_perigee(generator_folder(name), adapter=name != BASE)
     with hub_errors(name):
         model = AutoModelForSeq2SeqLM.from_pretrained(name, dtype=torch.float32)
         return model.eval(), load_tokenizer(name)
@@ -161,7 +167,7 @@ def load_adapter(folder: Path, name: str = ADAPTER) -> dict[str, torch.Tensor]:
     return load_file(folder / name)
 
 
-def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartForConditionalGeneration, PreTrainedTokenizerBase]:
+def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartReader, PreTrainedTokenizerBase]:
     """A generator of this project: its own layers from `folder`, the embeddings from MiniLM, which it leaves unchanged.
 
     Args:
@@ -178,22 +184,22 @@ def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartForConditional
             apply_adapter(model, load_file(folder / ADAPTER))
         return model, tokenizer
     bert, tokenizer = load_minilm()
-    model = BartForConditionalGeneration(BartConfig.from_pretrained(folder))
-    weights = embedding_weights(bert)
+    model = BartReader(BartConfig.from_pretrained(folder))
+    stored: dict[str, torch.Tensor] = {}
     for name in shards:
         if name != ADAPTER:
-            weights |= load_file(folder / name)
+            stored |= load_file(folder / name)
     with hub_errors(str(folder)):
-        load_weights(model, weights)
+        load_weights(model, embedding_weights(bert) | dequantized(stored))
         if adapter and ADAPTER in shards:
             apply_adapter(model, load_file(folder / ADAPTER))
     return model.eval(), tokenizer
 
 
-def save_perigee(model: BartForConditionalGeneration, folder: Path) -> None:
-    """Writes a generator's own layers in float16 shards of at most 14 MB, its configuration and the shards' SHA-256."""
+def save_perigee(model: BartReader, folder: Path) -> None:
+    """Writes a generator's own layers in 8 bits, in shards of at most 14 MB, its configuration and their SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
-    own = {k: v.half().contiguous() for k, v in model.named_parameters() if ".layers." in k}
+    own = quantized({k: v.detach() for k, v in model.named_parameters() if ".layers." in k or is_head(k)})
     shards: list[dict[str, torch.Tensor]] = [{}]
     size = 0
     for name, tensor in own.items():

@@ -61,7 +61,7 @@ def evaluate(options: argparse.Namespace) -> None:
         f"{'':15}  at a threshold of {abstention.threshold:.3f} {abstention.coverage:.0%} of all questions are "
         f"answered, of them {abstention.risk:.0%} wrongly; the generator's threshold is {generator.threshold:.3f}"
     )
-    line("visitors", evaluate_visitors(visitors, rag))
+    line("visitors", evaluate_visitors(visitors, rag, encoder))
     visitors_gold = gold_passages(visitors, knowledge)
     line("  reranked", evaluate_retriever(visitors, visitors_gold, reranked))
     line("conversations", evaluate_rewriting(load_dialogues(options.split), knowledge, hybrid, generator))

@@ -17,10 +17,11 @@ from rag_lib.generation.jobs import ANSWER, REWRITE, SUMMARIZE
 from rag_lib.generation.prompts import conversation
 from rag_lib.hits import Hit
 from rag_lib.indexing.documents import Source
+from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.splitting import Splitting, passage_spans, sentence_spans
 from rag_lib.museum.collection import Dialogue, Question, Turn, load_articles, load_dossiers, load_summaries
-from rag_lib.pipeline.rag import RAG, Answer
+from rag_lib.pipeline.rag import RAG, Answer, Found, citation
 from rag_lib.retrieval.base import PASSAGES, Retriever, passage_probabilities
 
 CUTOFFS = (1, 5, 20)
@@ -140,15 +141,32 @@ def says(question: Question, answer: Answer) -> float:
     return float(any(sentence in c.sentence for c in answer.citations for sentence in right))
 
 
-def evaluate_visitors(questions: Sequence[Question], rag: RAG) -> dict[str, Estimate]:
-    """For how many visitors' questions the answer or the sentence cited is right, and how many get an answer at all."""
+def evaluate_visitors(questions: Sequence[Question], rag: RAG, encoder: Encoder) -> dict[str, Estimate]:
+    """For how many visitors' questions the answer or the sentence cited is right, and how many get an answer at all.
+
+    Beside it, the plainest reader: it cites the sentence with the highest MaxSim of the passages found.
+    """
     answers = [rag.ask(q.question) for q in tqdm(questions, desc="asking")]
+    plain = [best_sentence(rag.find(q.question), encoder) for q in tqdm(questions, desc="nearest sentence")]
     groups = article_groups(questions)
-    told = [says(q, a) for q, a in zip(questions, answers, strict=True)]
+    told, baseline = ([says(q, a) for q, a in zip(questions, each, strict=True)] for each in (answers, plain))
     return {
         "right": bootstrap(told, groups=groups),
         "answered": bootstrap([bool(a.text) for a in answers], groups=groups),
+        "nearest sentence right": bootstrap(baseline, groups=groups),
+        "difference": paired_difference(told, baseline, groups=groups),
     }
+
+
+def best_sentence(found: Found, encoder: Encoder) -> Answer:
+    """The sentence of the passages found that late interaction likes best, as an answer; see `MaxSimReranker`."""
+    places = [(p, a, b) for p in found.passages for a, b in sentence_spans(p.text)]
+    (query,) = encoder.encode_query_tokens([found.question])
+    tokens = encoder.encode_passage_tokens([f"{p.title} {p.text[a:b]}" for p, a, b in places])
+    scores = [float((query @ t.T).max(axis=1).mean()) for t in tokens]
+    passage, start, end = places[int(np.argmax(scores))]
+    cited = citation(passage, start, end)
+    return Answer(found.question, cited.sentence, (cited,), max(scores), found.hits, {})
 
 
 @dataclass(frozen=True)

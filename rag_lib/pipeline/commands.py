@@ -12,9 +12,29 @@ from rag_lib.indexing.commands import report
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.store import load, open_folder
 from rag_lib.models.weights import MUSEUM_ENCODER
-from rag_lib.pipeline.rag import RAG
+from rag_lib.pipeline.rag import RAG, Answer
 from rag_lib.retrieval.base import check_query
 from rag_lib.retrieval.catalogue import make_retriever
+
+
+def told(answer: Answer, threshold: float) -> list[str]:
+    """An answer as a guide would give it: the answer, the sentence it stands in, and where that is to be found."""
+    lines = [f"Question: {answer.question}"]
+    if answer.text:
+        lines.append(f"Answer:   {answer.text} ({answer.score:.0%} sure)")
+    elif answer.guess:
+        lines.append("Answer:   The documents do not say, as far as I can tell.")
+        lines.append(f"Nearest:  {answer.guess} ({answer.score:.0%} sure; answers are given from {threshold:.0%} on)")
+    else:
+        lines.append("Answer:   I found no passage to answer from.")
+    for citation in answer.citations or ([answer.nearest] if answer.nearest else []):
+        passage = citation.passage
+        if citation.sentence != (answer.text or answer.guess):
+            lines.append(f'Sentence: "{citation.sentence}"')
+        lines.append(
+            f"Source:   {passage.title} ({passage.document_id}, characters {citation.start} to {citation.end})"
+        )
+    return lines
 
 
 def ask(options: argparse.Namespace) -> None:
@@ -32,19 +52,7 @@ def ask(options: argparse.Namespace) -> None:
     rag = RAG(knowledge, retriever, make_generator(options.generator, Decoding(half=None)), options.k)
     loaded = time.perf_counter()
     answer = rag.ask(question)
-    print(f"Question: {answer.question}")
-    if answer.text:
-        print(f"Answer:   {answer.text}")
-    elif answer.guess:
-        print(f"Answer:   I found no answer in the documents. (My guess, not to be relied on: {answer.guess})")
-    else:
-        print("Answer:   I found no passage to answer from.")
-    if answer.guess:
-        print(f"Score:    {answer.score:.2f} (answers are given from {rag.threshold:.2f} on)")
-    for citation in answer.citations:
-        p = citation.passage
-        print(f"Source:   {p.title} ({p.document_id}, characters {citation.start} to {citation.end})")
-        print(f'          "{citation.sentence}"')
+    print("\n".join(told(answer, rag.threshold)))
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in answer.seconds.items())
     print(
         f"Time:     {sum(answer.seconds.values()):.2f} s ({seconds}), after {loaded - started:.1f} s to load the models"

@@ -16,11 +16,10 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch.nn.utils.rnn import pad_sequence
 from transformers import LogitsProcessor, LogitsProcessorList, PrefixConstrainedLogitsProcessor
 from transformers.modeling_outputs import BaseModelOutput
 
-from rag_lib.generation.encoding import IGNORED, shift_right
+from rag_lib.generation.encoding import token_log_probabilities
 from rag_lib.generation.generators import Generation
 from rag_lib.generation.jobs import ANSWER
 from rag_lib.generation.quotation import Item
@@ -74,7 +73,7 @@ def answer_log_probabilities(
     """
     item = alone(generator, question, sources)
     ids = [generator.tokenizer(text, add_special_tokens=False)["input_ids"] for text in answers]
-    return token_log_probabilities(generator, encode(generator, item), ids)
+    return token_log_probabilities(generator.model, encode(generator, item), ids)
 
 
 def alone(generator: Seq2SeqGenerator, question: str, sources: Sequence[Source]) -> Item:
@@ -87,26 +86,6 @@ def alone(generator: Seq2SeqGenerator, question: str, sources: Sequence[Source])
     texts = [text for item in items for text in item.texts]
     prompts = tuple(prompt for item in items for prompt in item.prompts)
     return Item([row for item in items for row in item.rows], tuple(range(len(sources))), texts, prompts)
-
-
-@torch.inference_mode()
-def token_log_probabilities(
-    generator: Seq2SeqGenerator, encoded: tuple[torch.Tensor, torch.Tensor], answers: Sequence[Sequence[int]]
-) -> torch.Tensor:
-    """log p(y_t | x, z, y_<t), (A, n, T), of answers' token ids, to which the end token is added; 0 after the end."""
-    config, (states, mask) = generator.model.config, encoded
-    targets = [torch.tensor([*ids, config.eos_token_id], device=states.device) for ids in answers]
-    labels = pad_sequence(targets, batch_first=True, padding_value=IGNORED)
-    inputs = shift_right(labels, config)
-    n, count = len(states), len(answers)
-    logits = generator.model(
-        encoder_outputs=BaseModelOutput(last_hidden_state=states.repeat(count, 1, 1)),
-        attention_mask=mask.repeat(count, 1),
-        decoder_input_ids=inputs.repeat_interleave(n, dim=0),
-    ).logits.view(count, n, inputs.shape[1], -1)
-    targets = labels.clamp(min=0)[:, None, :, None].expand(-1, n, -1, 1)
-    chosen = logits.float().log_softmax(-1).gather(-1, targets)[..., 0]
-    return chosen.masked_fill(labels[:, None] < 0, 0.0).cpu()
 
 
 class MarginalProcessor(LogitsProcessor):
@@ -199,7 +178,7 @@ class RAGToken(MarginalRAG):
             logits_processor=processors,
         )[0, 1:].tolist()
         written = ids[: ids.index(end)] if (end := generator.model.config.eos_token_id) in ids else ids
-        logs = marginal_token_logs(token_log_probabilities(generator, encoded, [written])[0], passage_logs)
+        logs = marginal_token_logs(token_log_probabilities(generator.model, encoded, [written])[0], passage_logs)
         return generator.finish(
             found.question, found.sources, item, Written(written, tuple(logs.tolist()), 1.0), ANSWER
         )

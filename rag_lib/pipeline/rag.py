@@ -42,8 +42,9 @@ class Answer:
     Attributes:
         text: the answer; empty where nothing was found to answer from, or the score is below the threshold.
         citations: the passages that support it, at least one unless `text` is empty.
-        score: the probability that the generator gave the answer, from 0 to 1.
+        score: how sure the generator is of its answer, from 0 to 1; of the bundled one, how probably it is right.
         guess: what the generator would have said, sure or not.
+        nearest: where the guess stands, or what comes nearest to it.
         hits: the passages that were read, best first.
         seconds: the time it took, by step; of a step done for several questions at once, this one's share.
     """
@@ -55,6 +56,7 @@ class Answer:
     hits: tuple[Hit, ...]
     seconds: dict[str, float]
     guess: str = ""
+    nearest: Citation | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class RAG:
     """Retrieval-augmented generation over a knowledge base.
 
     An answer whose score is below `threshold` is kept back; None is the generator's own threshold. With `vote`, the
-    passages are read together and one by one (see `vote`); None does so where the generator reads passages apart.
+    passages are read together and one by one (see `vote`); None does so where the generator's answers gain by it.
     """
 
     def __init__(
@@ -93,7 +95,7 @@ class RAG:
         self.generator = generator
         self.k = check_k(k)
         self.threshold = generator.threshold if threshold is None else threshold
-        self.vote = generator.apart if vote is None else vote
+        self.vote = generator.votes if vote is None else vote
 
     def ask(self, question: str) -> Answer:
         """Answers a question from the k passages that the retriever ranks highest.
@@ -179,8 +181,17 @@ class RAG:
             return Answer(found.question, "", (), 0.0, (), {"retrieval": found.seconds})
         times = {"retrieval": found.seconds, "generation": seconds}
         text = generation.text if generation.score >= self.threshold else ""
-        citations = cite(generation, found.passages) if text else ()
-        return Answer(found.question, text, citations, generation.score, found.hits, times, generation.text)
+        stands = cite(generation, found.passages) if generation.text else ()
+        return Answer(
+            found.question,
+            text,
+            stands if text else (),
+            generation.score,
+            found.hits,
+            times,
+            generation.text,
+            stands[0] if stands else None,
+        )
 
 
 def vote(together: Generation, alone: Sequence[Generation], probabilities: Sequence[float]) -> Generation:

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from rag_lib.files import append_json, write_atomically
 from rag_lib.training import processes
+from rag_lib.training.half import HalfCopy
 
 BEST, LOG, CHECKPOINT = "best.safetensors", "log.jsonl", "checkpoint.safetensors"
 
@@ -88,6 +89,7 @@ class TrainingRun:
         unit: what `done` counts, as the log calls it: "seen" (examples) or "step".
         goal: the figure of an evaluation by which the best weights are chosen; higher is better.
         weight_decay, clip: of the optimizer, and the largest norm of the gradients.
+        half: what the losses are computed with, where that is not the modules themselves.
 
     Raises:
         CheckpointUnusable: the checkpoint there is damaged, another model's, or of another run.
@@ -104,7 +106,9 @@ class TrainingRun:
         goal: str,
         weight_decay: float = 0.01,
         clip: float = 1.0,
+        half: HalfCopy | None = None,
     ) -> None:
+        self.half = half
         self.folder, self.modules, self.unit, self.goal, self.clip = folder, modules, unit, goal, clip
         self.optimizer = torch.optim.AdamW(groups, lr=1.0, weight_decay=weight_decay)
         self.trained = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -137,6 +141,8 @@ class TrainingRun:
         for group in self.optimizer.param_groups:
             group["lr"] = group["rate"] * rate
         loss.backward()
+        if self.half:
+            self.half.hand_over_gradients()
         processes.add_gradients(self.trained)
         torch.nn.utils.clip_grad_norm_(self.trained, self.clip)
         self.optimizer.step()

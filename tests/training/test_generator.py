@@ -32,7 +32,7 @@ from rag_lib.training.generator.examples import (
     search_contexts,
     summary_example,
 )
-from rag_lib.training.generator.features import Featurizer, GeneratorSettings, batches, collate, epoch_order
+from rag_lib.training.generator.features import MISSING, Featurizer, GeneratorSettings, batches, collate, epoch_order
 from rag_lib.training.generator.learning import losses, schedule, train
 from rag_lib.training.generator.recipes import public_triples
 from rag_lib.training.run import CheckpointUnusable
@@ -99,7 +99,7 @@ def test_features_ask_for_the_answer_where_it_stands(tokenizer, apart):
             tokenizer.decode(tokenizer(s.text, add_special_tokens=False)["input_ids"]) for s in e.sources
         ]
         if e.place is None:
-            assert f.labels == [tokenizer.mask_token_id, tokenizer.sep_token_id] and f.span == (0, 0, 0)
+            assert f.labels == [tokenizer.mask_token_id, tokenizer.sep_token_id] and f.span == MISSING
             continue
         row, first, last = f.span
         answer = e.sources[e.place.source].text[e.place.start : e.place.end].lower()
@@ -184,7 +184,6 @@ def test_a_summary_is_made_of_the_sentences_nearest_to_the_reference(tokenizer):
 @pytest.mark.parametrize("apart", [True, False])
 def test_the_losses_are_those_computed_one_by_one(tokenizer, apart):
     model = small_model(tokenizer).eval()
-    head = torch.nn.Linear(16, 2)
     featurizer = Featurizer(tokenizer, SETTINGS)
     examples = [
         *drawn(Phase(1, (3, 30), sources=(1, 3), quotes=0.3), 4),
@@ -195,7 +194,7 @@ def test_the_losses_are_those_computed_one_by_one(tokenizer, apart):
     batch = collate(features, tokenizer.pad_token_id)
     token, constrained, span = [], [], []
     with torch.no_grad():
-        ours = losses(model, head, batch)
+        ours = losses(model, batch)
         for f in features:  # alone, so without padding
             encoder = model.get_encoder()
             states = torch.cat([encoder(torch.tensor([row])).last_hidden_state[0] for row in f.rows])[None]
@@ -207,10 +206,13 @@ def test_the_losses_are_those_computed_one_by_one(tokenizer, apart):
                     constrained.append(-logits[step, options].log_softmax(0)[options.index(label)].item())
             if f.span is not None:
                 offsets = [sum(map(len, f.rows[:r])) for r in range(len(f.rows))]
-                inside = [0, *(offsets[r] + i for r, a, b in f.passages for i in range(a, b + 1))]
-                ends = head(states)[0, inside].log_softmax(0)
+                inside = [*offsets, *(offsets[r] + i for r, a, b in f.passages for i in range(a, b + 1))]
+                ends = model.evidence(states)[0, inside].softmax(0)
                 row, *at = f.span
-                span.append(-sum(ends[inside.index(offsets[row] + at[i]), i].item() for i in (0, 1)))
+                right = (
+                    [range(len(offsets))] * 2 if f.span == MISSING else [[inside.index(offsets[row] + i)] for i in at]
+                )
+                span.append(-sum(ends[list(right[i]), i].sum().log().item() for i in (0, 1)))
     assert ours["token"].item() == pytest.approx(sum(token) / len(token), abs=1e-4)
     assert ours["constrained"].item() == pytest.approx(sum(constrained) / len(constrained), abs=1e-4)
     assert ours["span"].item() == pytest.approx(sum(span) / len(span), abs=1e-4)
@@ -222,7 +224,7 @@ def test_the_token_loss_is_the_librarys(tokenizer):
     features = [Featurizer(tokenizer, SETTINGS)(e, False) for e in drawn(Phase(1, (3, 30)), 3)]
     batch = collate(features, tokenizer.pad_token_id)
     with torch.no_grad():
-        ours = losses(model, torch.nn.Linear(16, 2), batch)["token"]
+        ours = losses(model, batch)["token"]
         library = model(batch["input_ids"], batch["attention_mask"], labels=batch["labels"]).loss
     assert ours.item() == pytest.approx(library.item(), abs=1e-5)
 
@@ -298,11 +300,10 @@ def test_it_learns(tokenizer, tmp_path):
     )  # fmt: skip
     model = small_model(tokenizer)
     train(model, tokenizer, {"read": reading()}, tmp_path, settings)
-    head = torch.nn.Linear(16, 2)
     features = [Featurizer(tokenizer, settings)(e, False) for e in drawn(settings.phases[0], 6)]
     with torch.no_grad():
         batch = collate(features, tokenizer.pad_token_id)
-        after, before = (losses(m.eval(), head, batch)["constrained"].item() for m in (model, small_model(tokenizer)))
+        after, before = (losses(m.eval(), batch)["constrained"].item() for m in (model, small_model(tokenizer)))
     assert after < 0.7 * before
 
 

@@ -17,11 +17,12 @@ import torch
 from fakes import SETTINGS, small_model
 from safetensors.torch import save_file
 from sentence_transformers import SentenceTransformer, models
-from transformers import BartForConditionalGeneration, BertConfig, BertModel, PreTrainedTokenizerBase
+from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
 
 from rag_lib.evaluation.squad import parse
 from rag_lib.files import append_json
 from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.models.reader import BartReader
 from rag_lib.models.weights import encoder_source, load_minilm, load_tokenizer
 from rag_lib.training.generator import learning
 from rag_lib.training.generator.examples import ReadingTask, search_contexts
@@ -99,7 +100,7 @@ def save_tiny_encoder(folder: Path) -> str:
     return str(folder / "st")
 
 
-def start_of(model: str) -> BartForConditionalGeneration | SentenceEncoder:
+def start_of(model: str) -> BartReader | SentenceEncoder:
     """What training starts from, the same in every process.
 
     Made before a process joins others: of these, only the first would save anything.
@@ -110,24 +111,24 @@ def start_of(model: str) -> BartForConditionalGeneration | SentenceEncoder:
         return SentenceEncoder(save_tiny_encoder(Path(folder)))
 
 
-def weights_of(trained: BartForConditionalGeneration | SentenceEncoder) -> Weights:
+def weights_of(trained: BartReader | SentenceEncoder) -> Weights:
     """A copy of the weights, each named once."""
     module = trained.model if isinstance(trained, SentenceEncoder) else trained
     return {name: p.detach().clone() for name, p in module.named_parameters()}
 
 
-def train_generator(model: BartForConditionalGeneration, folder: Path, pause: float) -> None:
+def train_generator(model: BartReader, folder: Path, pause: float) -> None:
     """Trains on all rows, four times over."""
     tokenizer = load_minilm()[1]
     triples = [triple_from_row(parse(row)) for row in ROWS]
     losses = learning.losses
 
-    def observed(model, span_head, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def observed(model, batch: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The losses of this process's share of a batch; an example is known by the first of its rows."""
         items = batch["items"].tolist()
         firsts = [row for row, item in enumerate(items) if item not in items[:row]]
         write_down(folder, tokenizer, batch["input_ids"][firsts])
-        return losses(model, span_head, batch)
+        return losses(model, batch)
 
     def evaluate(_) -> dict[str, float]:
         """Ever better, so that the last weights are the ones kept."""
@@ -160,9 +161,7 @@ def train_retriever(encoder: SentenceEncoder, folder: Path, pause: float) -> Non
     contrastive.train(Observed(encoder, RETRIEVER.max_tokens), negatives, folder, RETRIEVER, evaluate)
 
 
-def train(
-    model: str, start: BartForConditionalGeneration | SentenceEncoder, folder: Path, pause: float = 0.0
-) -> Weights:
+def train(model: str, start: BartReader | SentenceEncoder, folder: Path, pause: float = 0.0) -> Weights:
     """Trains what `start_of` made and returns its final weights; `pause` is how many seconds an evaluation takes."""
     torch.set_num_threads(1)
     folder.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,7 @@ from rag_lib.generation.prompts import QuestionTooLong
 from rag_lib.models.adapters import add_side_paths
 from rag_lib.training import processes
 from rag_lib.training.generator.examples import Example, Task
-from rag_lib.training.generator.features import Features, GeneratorSettings, batches, pad
+from rag_lib.training.generator.features import MULTIPLE, Features, GeneratorSettings, batches, pad
 from rag_lib.training.generator.learning import LOG_EVERY, schedule
 from rag_lib.training.run import TrainingRun
 
@@ -62,17 +62,22 @@ class ChatFeaturizer:
 
 
 def collate_replies(features: Sequence[Features], pad_id: int) -> dict[str, torch.Tensor]:
-    """A batch of B examples: input_ids, attention_mask and labels, each (B, L).
+    """A batch of B examples: input_ids, attention_mask and labels, each (B, L), L a multiple of MULTIPLE.
 
     A label stands at the token before it, where it is to be predicted; all else is IGNORED.
     """
     rows = [f.rows[0] for f in features]
     labels = [[IGNORED] * (len(row) - len(f.labels) - 1) + f.labels for row, f in zip(rows, features, strict=True)]
-    return {
-        "input_ids": pad(rows, pad_id),
-        "attention_mask": pad([[1] * len(row) for row in rows], 0),
-        "labels": pad([[*row, IGNORED] for row in labels], IGNORED),
-    }
+    width = -(-max(map(len, rows)) // MULTIPLE) * MULTIPLE
+    input_ids, mask, targets = (
+        F.pad(x, (0, width - x.shape[1]), value=value)
+        for x, value in (
+            (pad(rows, pad_id), pad_id),
+            (pad([[1] * len(row) for row in rows], 0), 0),
+            (pad(labels, IGNORED), IGNORED),
+        )
+    )
+    return {"input_ids": input_ids, "attention_mask": mask, "labels": targets}
 
 
 def reply_loss(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:

@@ -130,9 +130,10 @@ class ReadingTask:
     def example(self, i: int, phase: Phase, rng: random.Random) -> Example | None:
         """See `Task.example`."""
         t = self.triples[i]
-        others = self.distractors(t, rng.randint(*phase.sources) - 1, rng)
-        if others and rng.random() < phase.missing:
+        count = rng.randint(*phase.sources)
+        if rng.random() < phase.missing and (others := self.distractors(t, count, rng)):
             return Example(self.job, t.question, tuple(others), "", literal=True)
+        others = self.distractors(t, count - 1, rng)
         end = t.start + len(t.answer)
         a, b = cut_around(t.context, t.start, end, rng.randint(*phase.words), rng)
         n = rng.randint(0, len(others))

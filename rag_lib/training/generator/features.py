@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 import torch
+from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from rag_lib.generation.constraints import allowed_in_sentences, allowed_next, continuation_pieces
@@ -17,6 +18,8 @@ from rag_lib.generation.prompts import BUNDLED
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.training.generator.examples import Example, Phase, Task
 
+MULTIPLE = 16  # widths are padded to multiples of it: shapes come again, and what was prepared for them is used again
+MISSING = (0, 0, 0)  # the span of what is not there
 MOST_TRIES = 20  # draws for each example of a pool
 
 
@@ -40,7 +43,8 @@ class GeneratorSettings:
     evaluate_every: int = 8_000  # examples
     patience: int = 4  # evaluations without a better exact match, after which training stops
     save_every: float = 300.0  # seconds
-    bfloat16: bool = True  # multiply matrices in bfloat16
+    bfloat16: bool = True  # compute in bfloat16
+    dropout: float = 0.0
 
 
 @dataclass
@@ -52,7 +56,7 @@ class Features:
         labels: the target, which ends with the end token.
         allowed: for each label, the tokens that constrained decoding allows there; empty where it is free.
         passages: the first and last position of each passage, as (row, first, last).
-        span: the row, first and last position of the answer; (0, 0, 0) where the sources do not hold it.
+        span: the row, first and last position of the answer; MISSING where the sources do not hold it.
     """
 
     rows: list[list[int]]
@@ -99,7 +103,7 @@ class Featurizer:
         rows, places = laid_out
         target = self.ids(example.target) if example.target else [tok.mask_token_id]
         labels = [*target[: s.max_target - 1], tok.sep_token_id]
-        span = (0, 0, 0) if example.literal and not example.target else None
+        span = MISSING if example.literal and not example.target else None
         if example.place is not None:
             row, first, _ = places[example.place.source]
             text = example.sources[example.place.source].text
@@ -142,28 +146,35 @@ def pad(rows: Sequence[Sequence[int]], value: int) -> torch.Tensor:
 def collate(features: Sequence[Features], pad_id: int) -> dict[str, torch.Tensor]:
     """A batch of B examples.
 
+    N is padded to a multiple of MULTIPLE, T to one of half of it.
+
     Returns:
         input_ids, attention_mask: (R, L), the rows of all examples; items: (R,), the example of each row.
         labels: (B, T); allowed: (B, T, A), -1 where there are fewer.
-        inside: (B, N), over an example's rows laid end to end: true in its passages.
-        span: (B, 2), the answer's first and last position there, -1 where there is none.
+        inside: (B, N), over an example's rows laid end to end: true in its passages, and at each row's first token,
+            which stands for "not here".
+        right: (B, N, 2), true where the answer begins and where it ends, or wherever "not here" is right.
     """
     rows = [row for f in features for row in f.rows]
     input_ids = pad(rows, pad_id)
     labels = pad([f.labels for f in features], IGNORED)
+    labels = F.pad(labels, (0, -labels.shape[1] % (MULTIPLE // 2)), value=IGNORED)
     allowed = torch.full((*labels.shape, max([1, *(len(a) for f in features for a in f.allowed)])), -1)
-    inside = torch.zeros(len(features), max(sum(map(len, f.rows)) for f in features), dtype=torch.bool)
-    span = torch.full((len(features), 2), -1)
+    longest = max(sum(map(len, f.rows)) for f in features)
+    inside = torch.zeros(len(features), longest + -longest % MULTIPLE, dtype=torch.bool)
+    right = torch.zeros(*inside.shape, 2, dtype=torch.bool)
     for i, f in enumerate(features):
         offsets = [0, *accumulate(map(len, f.rows))]
         for row, first, last in f.passages:
             inside[i, offsets[row] + first : offsets[row] + last + 1] = True
-        inside[i, 0] = True  # where the span points if no passage holds the answer
+        inside[i, offsets[:-1]] = True
         for j, options in enumerate(f.allowed):
             allowed[i, j, : len(options)] = torch.tensor(options)
-        if f.span is not None:
+        if f.span == MISSING:
+            right[i, offsets[:-1]] = True
+        elif f.span is not None:
             row, first, last = f.span
-            span[i] = torch.tensor([offsets[row] + first, offsets[row] + last])
+            right[i, offsets[row] + first, 0] = right[i, offsets[row] + last, 1] = True
     return {
         "input_ids": input_ids,
         "attention_mask": (torch.arange(input_ids.shape[1]) < torch.tensor([[len(row)] for row in rows])).long(),
@@ -171,7 +182,7 @@ def collate(features: Sequence[Features], pad_id: int) -> dict[str, torch.Tensor
         "labels": labels,
         "allowed": allowed,
         "inside": inside,
-        "span": span,
+        "right": right,
     }
 
 

@@ -1,10 +1,9 @@
 """Training the generator to read (taught in notebooks/09_finetune_generator.ipynb).
 
-The recipe, for little compute: a BART started from MiniLM first learns to copy (its target is the sentence that holds
-the answer), then to answer. Three losses are added up: cross-entropy over the whole vocabulary; cross-entropy over the
-tokens that constrained decoding would allow, which is the choice it faces in use; and, on the encoder's states, the
-cross-entropy of the answer's first and last position (a linear head, thrown away afterwards), which teaches the
-encoder where to look long before the decoder can use it.
+The recipe, for little compute: a BART is started from MiniLM, and three losses are added up: cross-entropy over the
+whole vocabulary; cross-entropy over the tokens that constrained decoding would allow, which is the choice it faces in
+use; and, on the encoder's states, the cross-entropy of the answer's first and last position (the evidence head), which
+teaches the encoder where to look long before the decoder can use it.
 
 Several processes (torchrun) share every batch and do what one would do alone.
 """
@@ -19,23 +18,25 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 from tqdm.auto import tqdm
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
+from transformers.models.bart.modeling_bart import BartDecoder, BartDecoderLayer, BartEncoder, BartEncoderLayer
 
 from rag_lib.generation.encoding import IGNORED, encode_apart, shift_right
 from rag_lib.models.adapters import add_adapter
+from rag_lib.models.reader import BartReader
 from rag_lib.training import processes
 from rag_lib.training.generator.examples import Task
-from rag_lib.training.generator.features import Features, Featurizer, GeneratorSettings, batches, collate
+from rag_lib.training.generator.features import MULTIPLE, Features, Featurizer, GeneratorSettings, batches, collate
+from rag_lib.training.half import HalfCopy
 from rag_lib.training.run import TrainingRun
 
 LOG_EVERY = 50  # steps
 
 
-def summed_losses(
-    model: PreTrainedModel, span_head: torch.nn.Linear, batch: dict[str, torch.Tensor]
-) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+def summed_losses(model: BartReader, batch: dict[str, torch.Tensor]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
     """The losses of a batch in nats, each as a sum over labels or examples, and how many of them were summed."""
-    states, mask = encode_apart(model, batch["input_ids"], batch["attention_mask"], batch["items"].tolist())
+    rows = batch["input_ids"], batch["attention_mask"], batch["items"].tolist()
+    states, mask = encode_apart(model, *rows, multiple=MULTIPLE)
     logits = model(
         encoder_outputs=(states,),  # (B, N, d)
         attention_mask=mask,
@@ -51,20 +52,19 @@ def summed_losses(
     chosen = logits.gather(1, labels[:, None])[bound, 0]
     constrained = (options.logsumexp(1) - chosen).sum()
 
-    known = batch["span"][:, 0] >= 0
-    ends = span_head(states).float().masked_fill(~batch["inside"][..., None], -1e4)[known]  # (·, N, 2)
-    span = F.cross_entropy(ends.transpose(1, 2).flatten(0, 1), batch["span"][known].flatten(), reduction="sum")
+    right = batch["right"]  # (B, N, 2), true where the answer begins and ends, or where "not here" stands
+    known = right.any(1).any(1)
+    ends = model.evidence(states).float().masked_fill(~batch["inside"][..., None], -1e4)
+    span = (ends.logsumexp(1) - ends.masked_fill(~right, -1e4).logsumexp(1))[known].sum()
     return {"token": (token, kept.sum()), "constrained": (constrained, bound.sum()), "span": (span, known.sum())}
 
 
-def losses(
-    model: PreTrainedModel, span_head: torch.nn.Linear, batch: dict[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
+def losses(model: BartReader, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The losses of a batch, each a mean over labels or examples of all processes; zero where none of them has one.
 
     With several processes, each has the part that its own share of the batch contributes: the sum is the loss.
     """
-    sums = summed_losses(model, span_head, batch)
+    sums = summed_losses(model, batch)
     counts = processes.total(torch.stack([n for _, n in sums.values()])).clamp(min=1)
     return {name: value / n for (name, (value, _)), n in zip(sums.items(), counts, strict=True)}
 
@@ -75,7 +75,7 @@ def schedule(seen: int, total: int, settings: GeneratorSettings) -> float:
     return warm * min(1.0, max(0.0, (total - seen) / (settings.decay * total)))
 
 
-def parameter_groups(model: PreTrainedModel, span_head: torch.nn.Linear, settings: GeneratorSettings) -> list[dict]:
+def parameter_groups(model: BartReader, settings: GeneratorSettings) -> list[dict]:
     """Encoder and decoder with their own learning rates; the embeddings stay as MiniLM has them."""
     if settings.rank:
         add_adapter(model, settings.rank)
@@ -87,28 +87,34 @@ def parameter_groups(model: PreTrainedModel, span_head: torch.nn.Linear, setting
     return [
         {"params": encoder, "rate": settings.encoder_rate},
         {"params": decoder, "rate": settings.decoder_rate},
-        {"params": list(span_head.parameters()), "rate": settings.decoder_rate},
+        {"params": list(model.evidence.parameters()), "rate": settings.decoder_rate},
     ]
 
 
 class Learner:
-    """A generator, the head that is trained beside it, and the run they are in."""
+    """A generator and the run that it is trained in."""
 
-    def __init__(
-        self, model: PreTrainedModel, tasks: Mapping[str, Task], folder: Path, settings: GeneratorSettings
-    ) -> None:
+    def __init__(self, model: BartReader, tasks: Mapping[str, Task], folder: Path, settings: GeneratorSettings) -> None:
         torch.manual_seed(settings.seed)
         if settings.batch_size < processes.count():
             raise ValueError(f"a batch of {settings.batch_size} cannot be shared by {processes.count()} processes")
         self.model, self.settings = model, settings
         model.set_attn_implementation("eager")  # on a CPU faster to train than the fused attention
-        self.span_head = torch.nn.Linear(model.config.d_model, 2).to(next(model.parameters()).device)
-        groups = parameter_groups(model, self.span_head, settings)
+        groups = parameter_groups(model, settings)
+        self.half = HalfCopy(model) if settings.bfloat16 else None
+        self.set_dropout(settings.dropout)
         made_of = (replace(settings, save_every=0.0), {name: len(task) for name, task in tasks.items()})
-        modules = {"model": model, "span": self.span_head}
-        self.run = TrainingRun(folder, modules, groups, made_of, "seen", "em", clip=settings.clip)
+        self.run = TrainingRun(
+            folder, {"model": model}, groups, made_of, "seen", "em", clip=settings.clip, half=self.half
+        )
         self.total = sum(p.examples for p in settings.phases)
         self.sums: dict[str, torch.Tensor] = {}
+
+    def set_dropout(self, share: float) -> None:
+        """Sets the share of outputs that layers drop while training."""
+        for module in self.half.model.modules() if self.half else self.model.modules():
+            if isinstance(module, (BartEncoderLayer, BartDecoderLayer, BartEncoder, BartDecoder)):
+                module.dropout = share
 
     @property
     def stopped(self) -> bool:
@@ -122,11 +128,9 @@ class Learner:
 
     def step(self, features: Sequence[Features]) -> None:
         """One step of the optimizer with a batch, of which this process reads its share."""
-        self.model.train()
-        batch = collate(features[processes.rank() :: processes.count()], self.model.config.pad_token_id)
-        device = self.run.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.bfloat16):
-            parts = losses(self.model, self.span_head, {k: v.to(device) for k, v in batch.items()})
+        model = self.half.refreshed() if self.half else self.model
+        batch = collate(features[processes.rank() :: processes.count()], model.config.pad_token_id)
+        parts = losses(model.train(), {k: v.to(self.run.device) for k, v in batch.items()})
         self.run.step(sum(parts.values()), schedule(self.run.done, self.total, self.settings), len(features))
         for key, value in parts.items():
             self.sums[key] = self.sums.get(key, 0.0) + value.detach()
@@ -139,12 +143,12 @@ class Learner:
 
 
 def train(
-    model: PreTrainedModel,
+    model: BartReader,
     tokenizer: PreTrainedTokenizerBase,
     tasks: Mapping[str, Task],
     folder: Path,
     settings: GeneratorSettings,
-    evaluate: Callable[[PreTrainedModel], Mapping[str, float]] | None = None,
+    evaluate: Callable[[BartReader], Mapping[str, float]] | None = None,
 ) -> None:
     """Trains in place, logging to `folder`/log.jsonl; goes on from the checkpoint there.
 

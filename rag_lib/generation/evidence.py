@@ -1,0 +1,109 @@
+"""Where the answer stands: what the evidence head says of passages, and the quotations it proposes.
+
+The logits of all passages go through one softmax, so that passages compete (Clark and Gardner, 2018, "Simple and
+Effective Multi-Paragraph Reading Comprehension": shared normalization). The first token of each row, [CLS], stands for
+"not here". Taught in notebooks/06_generation.ipynb.
+"""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import NamedTuple
+
+import torch
+
+from rag_lib.generation.generators import Place
+from rag_lib.generation.quotation import Item
+
+LONGEST = 24  # tokens of a run of words that is proposed; sentences are of any length
+
+
+class Positions(NamedTuple):
+    """Where the sources of an item stand in its rows laid end to end: the first token of each, and of each row."""
+
+    sources: tuple[int, ...]
+    rows: tuple[int, ...]
+    length: int
+
+
+class Quotation(NamedTuple):
+    """A run of tokens of a source that may be the answer: its token ids, its place, and log p(it is the evidence)."""
+
+    ids: list[int]
+    place: Place
+    log: float
+
+
+def positions(item: Item) -> Positions:
+    """Where an item's sources stand: in each row one after the other, in the order in which they were read."""
+    rows = [0, *accumulate(map(len, item.rows))]
+    laid = [token for row in item.rows for token in row]
+    found, at = [], 0
+    for text in item.texts:
+        n = len(text.ids)
+        at = next(i for i in range(at, len(laid) - n + 1) if laid[i : i + n] == text.ids)
+        found.append(at)
+        at += n
+    return Positions(tuple(found), tuple(rows[:-1]), len(laid))
+
+
+def evidence_logs(logits: torch.Tensor, item: Item, at: Positions) -> torch.Tensor:
+    """log p(the answer begins | ends at a token), (2, N), over the rows laid end to end; -inf outside the sources.
+
+    Args:
+        logits: (N, 2) or longer, of the evidence head.
+    """
+    readable = torch.zeros(at.length, dtype=torch.bool)
+    for start, text in zip(at.sources, item.texts, strict=True):
+        readable[start : start + len(text.ids)] = True
+    readable[list(at.rows)] = True
+    logits = logits[: at.length].float().cpu()
+    return logits.masked_fill(~readable[:, None], float("-inf")).log_softmax(0).T
+
+
+def missing_probability(logs: torch.Tensor, at: Positions) -> float:
+    """The probability that no source holds the answer: what the rows' first tokens get, begin and end averaged."""
+    return float(logs[:, list(at.rows)].exp().sum(1).mean())
+
+
+def runs(
+    logs: torch.Tensor, item: Item, at: Positions, pieces: frozenset[int], empty: frozenset[int], most: int
+) -> list[Quotation]:
+    """The `most` likeliest runs of whole words of a source, likeliest first: log p(begins) + log p(ends).
+
+    A run has at most LONGEST tokens, or is a whole sentence.
+    """
+    proposed = []
+    for source, start, text in zip(item.used, at.sources, item.texts, strict=True):
+        n = len(text.ids)
+        if not n:
+            continue
+        begins, ends = logs[0, start : start + n].clone(), logs[1, start : start + n].clone()
+        inside = torch.tensor([i in pieces for i in text.ids])
+        begins[inside] = ends[:-1][inside[1:]] = float("-inf")  # a word is not cut
+        allowed = band(n, LONGEST)
+        for s in text.sentences:
+            allowed[s[0], s[-1]] = True
+        spans = (begins[:, None] + ends[None, :]).masked_fill(~allowed, float("-inf")).flatten()
+        for log, i in zip(*(x.tolist() for x in spans.topk(min(most, n * n))), strict=True):
+            ids = text.ids[i // n : i % n + 1]
+            if log > float("-inf") and not empty.issuperset(ids):
+                place = Place(source, text.offsets[i // n][0], text.offsets[i % n][1])
+                proposed.append(Quotation(ids, place, log))
+    return sorted(proposed, key=lambda q: -q.log)[:most]
+
+
+def band(n: int, width: int) -> torch.Tensor:
+    """Where a run of at most `width` tokens may begin (row) and end (column), (n, n)."""
+    return torch.ones(n, n, dtype=torch.bool).triu().tril(width - 1)
+
+
+def sentences(logs: torch.Tensor, item: Item, at: Positions) -> list[Quotation]:
+    """The sentences of the sources, likeliest first: log p(it begins in the sentence) + log p(it ends there)."""
+    found = []
+    for source, start, text in zip(item.used, at.sources, item.texts, strict=True):
+        for s in text.sentences:
+            log = float(logs[:, start + s[0] : start + s[-1] + 1].logsumexp(1).sum())
+            place = Place(source, text.offsets[s[0]][0], text.offsets[s[-1]][1])
+            found.append(Quotation([text.ids[i] for i in s], place, log))
+    return sorted(found, key=lambda q: -q.log)

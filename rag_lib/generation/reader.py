@@ -1,0 +1,159 @@
+"""The bundled generator at its best: the evidence head proposes quotations, and the decoder chooses among them.
+
+Both read the same states. The head sees every place at once, but judges begin and end apart; the decoder knows what an
+answer sounds like, but commits itself word by word. A quotation's score is a product of the two (Hinton, 2002,
+"Training Products of Experts"): log p(place) + DECODER · log p(words). Taught in notebooks/07_rag_pipeline.ipynb.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from rag_lib.generation.confidence import Confidence, load_confidence, logit
+from rag_lib.generation.encoding import encode_apart, token_log_probabilities
+from rag_lib.generation.evidence import Quotation, evidence_logs, missing_probability, positions, runs, sentences
+from rag_lib.generation.generators import Decoding, Generation, Token
+from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY, Job
+from rag_lib.generation.quotation import Item
+from rag_lib.generation.seq2seq import Seq2SeqGenerator
+from rag_lib.indexing.documents import Source
+from rag_lib.models.reader import BartReader
+from rag_lib.models.weights import generator_folder
+
+PROPOSED = 20  # quotations that the decoder reads
+PROPOSED_SENTENCES = 6
+DECODER = 0.5  # the decoder's weight
+THRESHOLD = 0.5  # a wrong answer costs as much as a right one gains
+QUOTING = (ANSWER, QUOTE, REPLY)
+UNFITTED = Confidence({"share": 1.0, "present": 1.0})
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A quotation, and the logarithms (T,) of the decoder's probabilities of its tokens and of the end token."""
+
+    quotation: Quotation
+    words: tuple[float, ...]
+
+    @property
+    def score(self) -> float:
+        """log p(place) + DECODER · log p(words)."""
+        return self.quotation.log + DECODER * sum(self.words)
+
+
+class EvidenceReader(Seq2SeqGenerator):
+    """A BartReader that answers, quotes and replies with the quotation that its head and its decoder agree on."""
+
+    model: BartReader
+
+    def __init__(self, *args: Any, confidence: Confidence = UNFITTED, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.confidence = confidence
+        self.threshold = THRESHOLD
+        self.votes = False  # passages compete within one reading
+
+    @classmethod
+    def load(cls, name: str | None = None, decoding: Decoding | None = None) -> EvidenceReader:
+        """The bundled generator, or another of this project's own making by its folder.
+
+        Raises:
+            ModelUnavailable: it cannot be had.
+        """
+        reader = super().load(name, decoding)
+        reader.confidence = load_confidence(generator_folder(name), UNFITTED)
+        return reader
+
+    def generate(
+        self, questions: Sequence[str], sources: Sequence[Sequence[Source]], job: Job = ANSWER
+    ) -> list[Generation]:
+        """See `Generator.generate`.
+
+        Raises:
+            QuestionTooLong: with a question no source fits into the model's input.
+        """
+        if job not in QUOTING:
+            return super().generate(questions, sources, job)
+        if len(questions) != len(sources):
+            raise ValueError(f"{len(questions)} questions for {len(sources)} lists of sources")
+        return [self.read(q, s, job) for q, s in zip(questions, sources, strict=True)]
+
+    @torch.inference_mode()
+    def read(self, question: str, sources: Sequence[Source], job: Job) -> Generation:
+        """The best quotation for one question; no text where there is nothing to quote."""
+        item = self.lay_out(question, sources, job)
+        states, mask = self.encode(item)
+        at = positions(item)
+        logs = evidence_logs(self.model.evidence(states[0]), item, at)
+        if job.sentences:
+            proposed = sentences(logs, item, at)[:PROPOSED_SENTENCES]
+        else:
+            proposed = runs(logs, item, at, self.pieces, self.empty, PROPOSED)
+        if not proposed:
+            return Generation("", 0.0, None, item.used, (), item.prompts)
+        choices = self.judge(proposed, states, mask)
+        return self.conclude(choices, missing_probability(logs, at), item, sources)
+
+    def encode(self, item: Item) -> tuple[torch.Tensor, torch.Tensor]:
+        """States (1, N, d) and attention mask (1, N) of an item's rows, laid end to end."""
+        inputs = self.tokenizer.pad({"input_ids": item.rows}, padding_side="right", return_tensors="pt")
+        ids, mask = (inputs[k].to(self.model.device) for k in ("input_ids", "attention_mask"))
+        return encode_apart(self.model, ids, mask, [0] * len(item.rows), self.batch_size)
+
+    def judge(self, proposed: Sequence[Quotation], states: torch.Tensor, mask: torch.Tensor) -> list[Choice]:
+        """The quotations as the decoder sees them too, best first."""
+        logs = token_log_probabilities(self.model, (states, mask), [q.ids for q in proposed])[:, 0]
+        choices = [Choice(q, tuple(row[: len(q.ids) + 1].tolist())) for q, row in zip(proposed, logs, strict=True)]
+        return sorted(choices, key=lambda c: -c.score)
+
+    def conclude(self, choices: Sequence[Choice], missing: float, item: Item, sources: Sequence[Source]) -> Generation:
+        """The best choice as a generation."""
+        best = choices[0]
+        place = best.quotation.place
+        tokens = self.tokenizer.convert_ids_to_tokens([*best.quotation.ids, self.model.config.eos_token_id])
+        features = self.features(choices, missing)
+        return Generation(
+            sources[place.source].text[place.start : place.end],
+            self.confidence(features),
+            place,
+            item.used,
+            tuple(Token(t, math.exp(log)) for t, log in zip(tokens, best.words, strict=True)),
+            item.prompts,
+            features,
+        )
+
+    def features(self, choices: Sequence[Choice], missing: float) -> dict[str, float]:
+        """What the confidence is computed from.
+
+        share: the log-odds of the part that quotations of the best one's words have among all proposed;
+        present: the log-odds that some source holds the answer; place: log p(place); words: mean log p of a token.
+        """
+        scores = torch.tensor([c.score for c in choices]).softmax(0).tolist()
+        best = choices[0]
+        share = sum(p for p, c in zip(scores, choices, strict=True) if self.same_words(c, best))
+        return {
+            "share": logit(share, 1e-4),
+            "present": logit(1 - missing, 1e-4),
+            "place": max(best.quotation.log, -20.0),
+            "words": sum(best.words) / len(best.words),
+        }
+
+    def same_words(self, a: Choice, b: Choice) -> bool:
+        """Whether two quotations say the same, articles and pronouns apart."""
+        first, second = ([i for i in c.quotation.ids if i not in self.empty] for c in (a, b))
+        return first == second
+
+    def stream(self, question: str, sources: Sequence[Source]) -> Iterator[str | Generation]:
+        """See `Generator.stream`. A quotation is known all at once, so it comes in one piece.
+
+        Raises:
+            QuestionTooLong: with the question no source fits into the model's input.
+        """
+        generation = self.read(question, sources, ANSWER)
+        if generation.text:
+            yield generation.text
+        yield generation

@@ -1,0 +1,159 @@
+import itertools
+import math
+
+import pytest
+import torch
+from contracts import GeneratorContract
+from fakes import small_model
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag_lib.generation.confidence import Confidence, load_confidence, logit, sigmoid
+from rag_lib.generation.evidence import LONGEST, evidence_logs, missing_probability, positions, runs, sentences
+from rag_lib.generation.generators import Decoding
+from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY
+from rag_lib.generation.reader import DECODER, EvidenceReader
+from rag_lib.indexing.documents import Source
+from rag_lib.indexing.splitting import sentence_spans
+from rag_lib.models.weights import load_minilm
+
+SOURCES = [
+    Source("Vostok 6", "Valentina Tereshkova took off on 16 June 1963. She came down in the Altai."),
+    Source("Vostok 1", "Yuri Gagarin took off from Baikonur. He came down near Engels."),
+    Source("Vostok 1", "Gagarin's ship was the Vostok-3KA."),
+]
+QUESTION = "Who took off on 16 June 1963?"
+
+
+@pytest.fixture(scope="module")
+def reader():
+    tokenizer = load_minilm()[1]
+    return EvidenceReader(small_model(tokenizer).eval(), tokenizer)
+
+
+@pytest.fixture(scope="module")
+def one_row(reader):
+    return EvidenceReader(reader.model, reader.tokenizer, Decoding(apart=False))
+
+
+class TestEvidenceReader(GeneratorContract):
+    @pytest.fixture
+    def generator(self, reader):
+        return reader
+
+
+class TestEvidenceReaderOfOneRow(GeneratorContract):
+    @pytest.fixture
+    def generator(self, one_row):
+        return one_row
+
+
+@pytest.fixture(params=["reader", "one_row"])
+def seen(request):
+    """An item, where its sources stand, and what the head says of them."""
+    generator = request.getfixturevalue(request.param)
+    item = generator.lay_out(QUESTION, SOURCES, ANSWER)
+    at = positions(item)
+    with torch.inference_mode():
+        states, _ = generator.encode(item)
+        logits = generator.model.evidence(states[0])
+    return generator, item, at, logits
+
+
+def test_sources_are_found_where_they_stand(seen):
+    generator, item, at, logits = seen
+    laid = [token for row in item.rows for token in row]
+    assert len(logits) == at.length == len(laid)
+    for start, text in zip(at.sources, item.texts, strict=True):
+        assert laid[start : start + len(text.ids)] == text.ids
+    assert [laid[i] for i in at.rows] == [generator.tokenizer.cls_token_id] * len(item.rows)
+
+
+def test_all_passages_share_one_softmax(seen):
+    _, item, at, logits = seen
+    logs = evidence_logs(logits, item, at)
+    readable = [*at.rows, *(s + i for s, t in zip(at.sources, item.texts, strict=True) for i in range(len(t.ids)))]
+    for side in (0, 1):
+        expected = logits[readable, side].log_softmax(0)
+        assert torch.allclose(logs[side, readable], expected, atol=1e-5)
+        assert float(logs[side].exp().sum()) == pytest.approx(1, abs=1e-5)
+    missing = logits[readable].softmax(0)[: len(at.rows)].sum(0).mean()
+    assert missing_probability(logs, at) == pytest.approx(float(missing), abs=1e-5)
+
+
+def test_runs_are_the_likeliest_of_all(seen):
+    generator, item, at, logits = seen
+    logs = evidence_logs(logits, item, at)
+    every = []
+    for source, start, text in zip(item.used, at.sources, item.texts, strict=True):
+        for a, b in itertools.combinations_with_replacement(range(len(text.ids)), 2):
+            following = text.ids[b + 1] if b + 1 < len(text.ids) else None
+            cut = text.ids[a] in generator.pieces or following in generator.pieces
+            fits = b - a < LONGEST or any((s[0], s[-1]) == (a, b) for s in text.sentences)
+            if not cut and fits and not generator.empty.issuperset(text.ids[a : b + 1]):
+                every.append((float(logs[0, start + a] + logs[1, start + b]), source, text.offsets[a][0]))
+    every.sort(key=lambda run: -run[0])
+    found = runs(logs, item, at, generator.pieces, generator.empty, 12)
+    assert [(q.place.source, q.place.start) for q in found] == [run[1:] for run in every[:12]]
+    assert [q.log for q in found] == pytest.approx([run[0] for run in every[:12]], abs=1e-5)
+
+
+def test_a_sentence_has_what_its_tokens_have(seen):
+    _, item, at, logits = seen
+    logs = evidence_logs(logits, item, at)
+    found = sentences(logs, item, at)
+    texts = [SOURCES[q.place.source].text[q.place.start : q.place.end] for q in found]
+    assert sorted(texts) == sorted(s.text[a:b] for s in SOURCES for a, b in sentence_spans(s.text))
+    assert [q.log for q in found] == sorted((q.log for q in found), reverse=True)
+    begins = sum(math.exp(q.log / 2) ** 2 for q in found)
+    assert begins + missing_probability(logs, at) <= 1 + 1e-4
+
+
+def test_head_and_decoder_choose_together(reader):
+    item = reader.lay_out(QUESTION, SOURCES, ANSWER)
+    at = positions(item)
+    with torch.inference_mode():
+        states, mask = reader.encode(item)
+        logs = evidence_logs(reader.model.evidence(states[0]), item, at)
+        proposed = runs(logs, item, at, reader.pieces, reader.empty, 20)
+        scores = []
+        for quotation in proposed:
+            labels = torch.tensor([[*quotation.ids, reader.tokenizer.sep_token_id]])
+            loss = reader.model(encoder_outputs=(states,), attention_mask=mask, labels=labels).loss
+            scores.append(quotation.log - DECODER * float(loss) * labels.shape[1])
+    best = proposed[max(range(len(scores)), key=scores.__getitem__)]
+    (generation,) = reader.generate([QUESTION], [SOURCES])
+    assert generation.place == best.place
+    assert generation.text == SOURCES[best.place.source].text[best.place.start : best.place.end]
+    words = reader.judge(proposed, states, mask)[0].words
+    assert [t.probability for t in generation.tokens] == pytest.approx([math.exp(w) for w in words])
+
+
+def test_the_order_of_the_passages_does_not_matter(reader):
+    answers = [reader.generate([QUESTION], [order])[0] for order in itertools.permutations(SOURCES)]
+    assert len({a.text for a in answers}) == 1
+    assert [a.score for a in answers] == pytest.approx([answers[0].score] * len(answers), abs=1e-4)
+
+
+@pytest.mark.parametrize("job", [QUOTE, REPLY])
+def test_quotes_and_replies_are_whole_sentences(reader, job):
+    (generation,) = reader.generate([QUESTION], [SOURCES], job)
+    assert generation.text in {s.text[a:b] for s in SOURCES for a, b in sentence_spans(s.text)}
+
+
+def test_without_sources_there_is_nothing_to_quote(reader):
+    (generation,) = reader.generate([QUESTION], [[]])
+    assert (generation.text, generation.score, generation.place) == ("", 0.0, None)
+
+
+@given(st.floats(1e-5, 1 - 1e-5))
+def test_log_odds_and_back(p):
+    assert sigmoid(logit(p)) == pytest.approx(p, rel=1e-6)
+
+
+def test_a_confidence_is_kept_beside_the_weights(tmp_path):
+    confidence = Confidence({"share": 0.5, "present": -1.0}, 0.25)
+    assert confidence({"share": 2.0, "present": 1.0, "other": 9.0}) == pytest.approx(1 / (1 + math.exp(-0.25)))
+    assert load_confidence(tmp_path, Confidence()) == Confidence()
+    confidence.save(tmp_path)
+    assert load_confidence(tmp_path, Confidence()) == confidence

@@ -29,9 +29,10 @@ class LowRank(nn.Module):
         """The changed weight (m, n)."""
         return weight + self.b @ self.a
 
-    def beside(self, x: torch.Tensor) -> torch.Tensor:
-        """What the difference adds to the outputs (..., m) of inputs (..., n); computed in their precision."""
-        return x @ self.a.to(x.dtype).T @ self.b.to(x.dtype).T
+    def beside(self, x: torch.Tensor, outputs: torch.Tensor) -> torch.Tensor:
+        """The outputs (..., m) that inputs (..., n) had of W, with what B A adds; computed in their precision."""
+        rows = x.flatten(0, -2) @ self.a.to(x.dtype).T
+        return torch.addmm(outputs.flatten(0, -2), rows, self.b.to(x.dtype).T).view_as(outputs)
 
 
 def matrices(model: nn.Module) -> dict[str, nn.Linear]:
@@ -73,7 +74,7 @@ def add_side_paths(model: nn.Module, rank: int, start: Mapping[str, torch.Tensor
                 getattr(linear.difference, part).data.copy_(start[f"{name}.{part}"])
         except (KeyError, RuntimeError) as error:
             raise ValueError(f"the adapter does not fit the model, or not rank {rank}: {error}") from error
-        linear.register_forward_hook(lambda module, inputs, output: output + module.difference.beside(inputs[0]))
+        linear.register_forward_hook(lambda module, inputs, output: module.difference.beside(inputs[0], output))
 
 
 def difference_of(linear: nn.Linear) -> LowRank:

@@ -3,79 +3,106 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 from importlib import import_module
-from pathlib import Path
 
 from rag_lib.files import ARTICLES
 from rag_lib.generation.catalogue import GENERATORS
-from rag_lib.retrieval.base import PASSAGES
-from rag_lib.retrieval.catalogue import RETRIEVERS
+from rag_lib.options import (
+    Parser,
+    device,
+    folder,
+    model_name,
+    new_file,
+    new_folder,
+    number,
+    retriever_name,
+    share,
+    there,
+    whole,
+)
+from rag_lib.retrieval.base import PASSAGES, check_query
+from rag_lib.retrieval.catalogue import OTHERS, RETRIEVERS
 
 COMPARED = ("bm25", "dense", "hybrid")
 GENERATOR_HELP = f"{', '.join(GENERATORS)}, or a model of the hub: chat or sequence-to-sequence (default: perigee)"
-RETRIEVER_HELP = f"{', '.join(RETRIEVERS)}, or the folder of a trained DPR (default: {{}})"
+RETRIEVER_HELP = f"{', '.join(RETRIEVERS)}, {OTHERS} (default: {{}})"
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line's grammar."""
-    top = argparse.ArgumentParser(
-        prog="python -m rag_lib", description="Retrieval-augmented generation on your machine"
-    )
+    top = Parser(prog="python -m rag_lib", description="Retrieval-augmented generation on your machine")
+    retriever_type = retriever_name(RETRIEVERS, OTHERS)
     commands = top.add_subparsers(dest="command", required=True)
 
     ask = commands.add_parser("ask", help="answer a question from documents")
     ask.add_argument("question", nargs="?", default="")
-    ask.add_argument(
-        "--documents", type=Path, default=ARTICLES, metavar="FOLDER", help="your own files (default: the museum)"
+    texts = ask.add_mutually_exclusive_group()
+    texts.add_argument(
+        "--documents", type=folder, default=ARTICLES, metavar="FOLDER", help="your own files (default: the museum)"
     )
+    texts.add_argument("--index", type=folder, metavar="FOLDER", help="an index made by `index`")
     ask.add_argument(
-        "--index", type=folder_name, metavar="FOLDER", help="an index made by `index`, instead of --documents"
+        "--retriever", type=retriever_type, default="reranked", metavar="NAME", help=RETRIEVER_HELP.format("reranked")
     )
-    ask.add_argument("--retriever", default="reranked", metavar="NAME", help=RETRIEVER_HELP.format("reranked"))
     ask.add_argument(
         "--encoder",
+        type=model_name,
         metavar="NAME",
         help="a Sentence Transformers model (default: the bundled one, for the museum the one trained on it)",
     )
-    ask.add_argument("--generator", metavar="NAME", help=GENERATOR_HELP)
-    ask.add_argument("-k", type=int, default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
+    ask.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP)
+    ask.add_argument("-k", type=whole(1), default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
     ask.set_defaults(command="pipeline.commands:ask")
 
     index = commands.add_parser("index", help="build an index of documents and save it")
-    index.add_argument("--documents", type=Path, default=ARTICLES, metavar="FOLDER")
-    index.add_argument("--index", type=folder_name, required=True, metavar="FOLDER", help="where to save it")
-    index.add_argument("--encoder", metavar="NAME")
+    index.add_argument("--documents", type=folder, default=ARTICLES, metavar="FOLDER")
+    index.add_argument("--index", type=new_folder, required=True, metavar="FOLDER", help="where to save it")
+    index.add_argument("--encoder", type=model_name, metavar="NAME")
     index.set_defaults(command="indexing.commands:index")
 
     evaluate = commands.add_parser("evaluate", help="measure on a file of questions")
     kinds = evaluate.add_subparsers(dest="what", required=True)
     generation = kinds.add_parser("generation", help="answers from given passages: exact match and F1")
-    generation.add_argument("file", type=Path, help="rows as in rajpurkar/squad, JSON lines, may be gzipped")
-    generation.add_argument("--limit", type=int, metavar="N", help="only N rows, drawn with a fixed seed")
-    generation.add_argument("--generator", metavar="NAME")
-    generation.add_argument("--beams", type=int, default=1)
-    generation.add_argument("--predictions", type=Path, metavar="FILE", help="write what was answered, as JSON lines")
+    generation.add_argument("file", type=there, help="rows as in rajpurkar/squad, JSON lines, may be gzipped")
+    generation.add_argument("--limit", type=whole(1), metavar="N", help="only N rows, drawn with a fixed seed")
+    generation.add_argument("--generator", type=model_name, metavar="NAME")
+    generation.add_argument("--beams", type=whole(1, 64), default=1)
+    generation.add_argument(
+        "--predictions", type=new_file, metavar="FILE", help="write what was answered, as JSON lines"
+    )
     generation.set_defaults(command="evaluation.commands:generation")
 
     retrieval = kinds.add_parser("retrieval", help="a judged collection in the layout of BEIR: nDCG, recall and MRR")
-    retrieval.add_argument("folder", type=Path, help="corpus.jsonl, queries.jsonl and qrels/*.tsv or qrels.tsv")
-    retrieval.add_argument("--retriever", default="bm25", metavar="NAME", help=RETRIEVER_HELP.format("bm25"))
+    retrieval.add_argument("folder", type=folder, help="corpus.jsonl, queries.jsonl and qrels/*.tsv or qrels.tsv")
+    retrieval.add_argument(
+        "--retriever", type=retriever_type, default="bm25", metavar="NAME", help=RETRIEVER_HELP.format("bm25")
+    )
     retrieval.add_argument("--split", metavar="NAME", help="the file in qrels (default: test, or the only one)")
-    retrieval.add_argument("--encoder", metavar="NAME")
-    retrieval.add_argument("--figures", type=Path, metavar="FILE", help="write those of each query, as JSON lines")
-    retrieval.set_defaults(command="evaluation.commands:retrieval")
+    retrieval.add_argument("--encoder", type=model_name, metavar="NAME")
+    retrieval.add_argument("--figures", type=new_file, metavar="FILE", help="write those of each query, as JSON lines")
+    retrieval.set_defaults(command=evaluate_retrieval)
 
     museum = kinds.add_parser("museum", help="the museum's questions: the retrievers and the whole pipeline")
-    museum.add_argument("--split", default="validation", help="train, validation (default) or test")
-    museum.add_argument("--limit", type=int, metavar="N", help="only N questions, drawn with a fixed seed")
     museum.add_argument(
-        "--retrievers", nargs="+", default=COMPARED, metavar="NAME", help=RETRIEVER_HELP.format(" ".join(COMPARED))
+        "--split", default="validation", choices=("train", "validation", "test"), help="default: validation"
     )
-    museum.add_argument("--encoder", metavar="NAME", default="museum-minilm", help="default: museum-minilm")
-    museum.add_argument("--generator", metavar="NAME")
-    museum.add_argument("-k", type=int, default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
+    museum.add_argument("--limit", type=whole(1), metavar="N", help="only N questions, drawn with a fixed seed")
+    museum.add_argument(
+        "--retrievers",
+        type=retriever_type,
+        nargs="+",
+        default=COMPARED,
+        metavar="NAME",
+        help=RETRIEVER_HELP.format(" ".join(COMPARED)),
+    )
+    museum.add_argument(
+        "--encoder", type=model_name, metavar="NAME", default="museum-minilm", help="default: museum-minilm"
+    )
+    museum.add_argument("--generator", type=model_name, metavar="NAME")
+    museum.add_argument("-k", type=whole(1), default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
     museum.set_defaults(command="museum.commands:evaluate")
 
     train = commands.add_parser("train", help="train a model")
@@ -84,13 +111,15 @@ def parser() -> argparse.ArgumentParser:
         "generator", help="on your own questions and texts (--data), or the bundled generator stage by stage (--stage)"
     )
     what = generator.add_mutually_exclusive_group(required=True)
-    what.add_argument("--data", type=Path, metavar="FOLDER", help=".jsonl files of question, context and answers")
+    what.add_argument("--data", type=there, metavar="FOLDER", help=".jsonl files of question, context and answers")
     what.add_argument("--stage", choices=("read", "jobs", "reread", "museum"))
     add_run_options(generator)
     own = generator.add_argument_group("with --data")
-    own.add_argument("--rank", type=int, metavar="R", help="of the difference that is trained; 0 trains all layers")
-    own.add_argument("--rate", type=float, metavar="X", help="the highest learning rate")
-    own.add_argument("--batch-size", type=int, metavar="B", help="examples in a batch, over all processes")
+    own.add_argument(
+        "--rank", type=whole(0, 1024), metavar="R", help="of the difference that is trained; 0 trains all layers"
+    )
+    own.add_argument("--rate", type=number(0, 1), metavar="X", help="the highest learning rate")
+    own.add_argument("--batch-size", type=whole(1, 4096), metavar="B", help="examples in a batch, over all processes")
     generator.set_defaults(command=train_generator)
 
     chat = models.add_parser("chat", help="the difference to the bundled chat model, on public data and the museum's")
@@ -99,24 +128,34 @@ def parser() -> argparse.ArgumentParser:
 
     retriever = models.add_parser("retriever", help="an encoder, on pairs of questions and passages")
     retriever.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="your own pairs, JSON lines (default: the museum's recipe)"
+        "--data", type=there, metavar="FOLDER", help="your own pairs, JSON lines (default: the museum's recipe)"
     )
-    retriever.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="log and model; resumes")
-    retriever.add_argument("--model", choices=("encoder", "dpr"), default="encoder", help="default: encoder")
-    retriever.add_argument("--encoder", metavar="NAME", help="the encoder to start from (default: the bundled one)")
-    for name, kind, text in (
-        ("epochs", int, "times that every pair is seen"),
-        ("batch-size", int, "passages in a batch"),
-        ("rate", float, "learning rate"),
-        ("warmup", float, "share of the steps over which the rate rises"),
-        ("scale", float, "what scores are multiplied with, 1 / temperature"),
-        ("late", float, "share of the loss on late interaction"),
-        ("negatives", int, "hard negatives a passage"),
-        ("rank", int, "of the difference that is trained; 0 trains all layers"),
-        ("max-tokens", int, "tokens that are read of a text"),
-        ("seed", int, "of the batches"),
+    retriever.add_argument("--output", type=new_folder, required=True, metavar="FOLDER", help="log and model; resumes")
+    retriever.add_argument(
+        "--model", choices=("encoder", "dpr", "cross-encoder"), default="encoder", help="default: encoder"
+    )
+    retriever.add_argument(
+        "--encoder", type=model_name, metavar="NAME", help="the encoder to start from (default: the bundled one)"
+    )
+    for name, kind, mark, text in (
+        ("epochs", whole(1, 1000), "INT", "times that every pair is seen"),
+        ("batch-size", whole(2, 4096), "INT", "passages in a batch"),
+        ("rate", number(0, 1), "FLOAT", "learning rate"),
+        ("warmup", share, "FLOAT", "share of the steps over which the rate rises"),
+        ("scale", number(0, 1000), "FLOAT", "what scores are multiplied with, 1 / temperature"),
+        ("late", share, "FLOAT", "share of the loss on late interaction"),
+        ("negatives", whole(0, 1000), "INT", "hard negatives a passage"),
+        ("rank", whole(0, 1024), "INT", "of the difference that is trained; 0 trains all layers"),
+        ("max-tokens", whole(3), "INT", "tokens that are read of a text"),
+        ("seed", whole(0, 2**32 - 1), "INT", "of the batches"),
     ):
-        retriever.add_argument(f"--{name}", type=kind, metavar=kind.__name__.upper(), help=text)
+        retriever.add_argument(f"--{name}", type=kind, metavar=mark, help=text)
+    retriever.add_argument(
+        "--examples",
+        type=number(0, 1000),
+        metavar="X",
+        help="X times the recipe's questions, of the museum's at most all; with --model dpr or cross-encoder",
+    )
     retriever.add_argument(
         "--measure",
         nargs="+",
@@ -124,7 +163,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         help="the museum's encoder, on these",
     )
-    retriever.add_argument("--device", default="cpu", help="cpu or cuda")
+    retriever.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
     retriever.set_defaults(command=train_retriever)
     return top
 
@@ -134,60 +173,92 @@ def add_run_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--start",
         "--weights",  # torchrun takes --start for an option of its own
-        type=Path,
+        type=folder,
         dest="start",
         metavar="FOLDER",
         help="weights to start from (default: the bundled ones); under torchrun write --weights",
     )
     command.add_argument(
-        "--output", type=Path, required=True, metavar="FOLDER", help="checkpoints, log and weights; resumes"
+        "--output", type=new_folder, required=True, metavar="FOLDER", help="checkpoints, log and weights; resumes"
     )
     command.add_argument(
-        "--examples", type=float, default=1.0, metavar="X", help="X times the recipe's examples (default: 1)"
+        "--examples", type=number(0, 1000), default=1.0, metavar="X", help="X times the recipe's examples (default: 1)"
     )
-    command.add_argument("--device", default="cpu", help="cpu or cuda")
+    command.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
 
 
-def folder_name(text: str) -> Path:
-    """A folder by its name.
+def evaluate_retrieval(options: argparse.Namespace) -> str:
+    """Where retrieval is measured.
 
     Raises:
-        argparse.ArgumentTypeError: there is no name, which would mean the folder one stands in.
+        ValueError: an option would be ignored.
     """
-    if not text.strip():
-        raise argparse.ArgumentTypeError("a folder needs a name")
-    return Path(text)
+    if options.retriever == "bm25" and options.encoder:
+        raise ValueError("bm25 has no encoder: leave --encoder out, or name another --retriever")
+    return "evaluation.commands:retrieval"
 
 
 def train_generator(options: argparse.Namespace) -> str:
-    """Where the generator is trained: the museum's stage lives with the museum."""
+    """Where the generator is trained: the museum's stage lives with the museum.
+
+    Raises:
+        ValueError: an option would be ignored.
+    """
+    if options.stage == "read" and options.start:
+        raise ValueError("the stage read starts from the encoder: leave --start out")
     return "museum.commands:train_generator" if options.stage == "museum" else "training.commands:train_generator"
 
 
 def train_retriever(options: argparse.Namespace) -> str:
-    """Where the retriever is trained: without pairs of one's own it is the museum's recipe."""
+    """Where the retriever is trained: without pairs of one's own it is the museum's recipe.
+
+    Raises:
+        ValueError: an option would be ignored.
+    """
+    if options.data and options.measure:
+        raise ValueError("--measure is about the museum's encoder: leave --data out")
+    if options.model == "dpr" and options.encoder:
+        raise ValueError("DPR has two encoders of its own: leave --encoder out")
     return "training.commands:train_retriever" if options.data else "museum.commands:train_retriever"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Runs a command; 0 when it went well, 1 with one clear line when it did not."""
-    options = parser().parse_args(arguments)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+def run(options: argparse.Namespace) -> None:
+    """Runs the command that was parsed."""
+    if "question" in options:
+        check_query(options.question)  # before anything is loaded
     home = options.command if isinstance(options.command, str) else options.command(options)
     module, name = home.split(":")
+    getattr(import_module(f"rag_lib.{module}"), name)(options)
+
+
+def line_of(error: Exception) -> str:
+    """An error in one line; one that was not foreseen says how to see more."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, (ValueError, RuntimeError, OSError)):
+        return line
+    return f"{type(error).__name__}: {line} (not foreseen; with RAG_DEBUG=1 it says where)"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command.
+
+    Returns:
+        0 when it went well, 1 with one clear line when it did not, 2 for options that make no sense, 130 when stopped.
+    """
+    options = parser().parse_args(arguments)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # our own line says what is wrong
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     try:
-        getattr(import_module(f"rag_lib.{module}"), name)(options)
-    except (ValueError, RuntimeError, OSError) as error:
-        if os.environ.get("RAG_DEBUG"):
-            raise
-        print(
-            f"error: {str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__}",
-            file=sys.stderr,
-        )
-        return 1
+        run(options)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return 130
+    except Exception as error:  # a stack trace says nothing to whoever asks a question
+        if os.environ.get("RAG_DEBUG"):
+            raise
+        print(f"error: {line_of(error)}", file=sys.stderr)
+        return 1
     return 0
 
 

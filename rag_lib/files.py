@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import hashlib
 import json
@@ -30,6 +31,16 @@ def cache_folder() -> Path:
     return base / "rag_lib"
 
 
+def private_cache(name: str) -> Path:
+    """A folder of the cache that, as it holds what people's documents say, only its owner may look into."""
+    folder = cache_folder() / name
+    with contextlib.suppress(OSError):  # what cannot be kept costs time, not the answer
+        cache_folder().mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o700)
+    return folder
+
+
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, as hexadecimal digits."""
     with open(path, "rb") as file:
@@ -37,7 +48,7 @@ def sha256_of(path: Path) -> str:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Writes a file so that at any moment, also after a kill, it holds either its old bytes or the new ones.
+    """Writes a file so that at any moment, also after a kill or a power cut, it holds its old bytes or the new ones.
 
     Raises:
         OSError: it cannot be written; nothing half-written stays behind.
@@ -52,6 +63,17 @@ def write_atomically(path: Path, data: bytes) -> None:
     except BaseException:
         scratch.unlink(missing_ok=True)
         raise
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Has the names in a folder written to the disk, where the system can."""
+    with contextlib.suppress(OSError):  # Windows opens no folders
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def write_json(path: Path, value: object) -> None:

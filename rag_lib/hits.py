@@ -1,8 +1,8 @@
-"""What a search returns."""
+"""What a search returns, and checks of what it is given."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,6 +24,21 @@ def check_k(k: int) -> int:
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
         raise ValueError(f"k must be a whole number of at least 1, not {k!r}")
     return int(k)
+
+
+def check_texts(texts: Sequence[str]) -> list[str]:
+    """The texts as a list.
+
+    Raises:
+        TypeError: they are one text, whose letters would pass for texts, or not all texts.
+    """
+    if isinstance(texts, (str, bytes)) or not isinstance(texts, Iterable):
+        raise TypeError(f"this takes a list of texts, not {type(texts).__name__}")
+    texts = list(texts)
+    for text in texts:
+        if not isinstance(text, str):
+            raise TypeError(f"this takes a list of texts, not one with {type(text).__name__} in it")
+    return texts
 
 
 def best(hits: list[Hit], k: int) -> list[Hit]:

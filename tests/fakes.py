@@ -10,16 +10,21 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
+    BertConfig,
+    BertModel,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
+    PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
     T5Config,
     T5ForConditionalGeneration,
 )
 
 from rag_lib.generation.generators import Generation
+from rag_lib.models.adapters import add_adapter
 from rag_lib.models.reader import BartReader
+from rag_lib.models.weights import encoder_source, load_tokenizer
 from rag_lib.training.generator.examples import Example, Phase, ReadingTask, Triple, search_contexts
 from rag_lib.training.generator.features import GeneratorSettings
 
@@ -60,10 +65,33 @@ def inputs(batch: int, padded: bool) -> tuple[torch.Tensor, torch.Tensor]:
     return ids * mask, mask
 
 
+def tiny_minilm() -> tuple[BertModel, PreTrainedTokenizerBase]:
+    """A random BERT of two narrow layers with MiniLM's tokenizer; its vectors of different texts lie well apart."""
+    tokenizer = load_tokenizer(encoder_source())
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32,
+        initializer_range=0.3,
+    )  # fmt: skip
+    return BertModel(config).eval(), tokenizer
+
+
+def adapted(model: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
+    """The model with a difference of rank 2 that changes what it says."""
+    torch.manual_seed(seed)
+    add_adapter(model, 2)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(std=0.1)
+    return model
+
+
 class HashEncoder:
     """An encoder for tests: fast, and another one for every `seed`."""
 
     dimension = 16
+    budget = None
 
     def __init__(self, seed: int = 0) -> None:
         self.name = f"hash-{seed}"
@@ -87,6 +115,25 @@ class HashEncoder:
 
     def encode_query_tokens(self, texts):
         return self.encode_passage_tokens(texts)
+
+
+def save_tiny_encoder(folder: Path) -> str:
+    """A random sentence encoder of one narrow layer, saved as Sentence Transformers saves one; returns where."""
+    from sentence_transformers import SentenceTransformer, models
+
+    tokenizer = load_tokenizer(encoder_source())
+    torch.manual_seed(0)
+    bert = BertModel(
+        BertConfig(
+            vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+            intermediate_size=32, initializer_range=0.3,
+        )
+    )  # fmt: skip
+    bert.save_pretrained(folder / "bert")
+    tokenizer.save_pretrained(folder / "bert")
+    word = models.Transformer(str(folder / "bert"), max_seq_length=64)
+    SentenceTransformer(modules=[word, models.Pooling(16)], device="cpu").save_pretrained(str(folder / "st"))
+    return str(folder / "st")
 
 
 class FixedGenerator:

@@ -117,3 +117,15 @@ def test_the_course_can_be_set_up_without_any_package():
     import subprocess
 
     subprocess.run([sys.executable, "-S", "-c", code], cwd=ROOT, check=True)
+
+
+def test_what_runs_on_every_push_is_pinned_and_may_only_read():
+    text = (ROOT / ".github" / "workflows" / "test.yml").read_text()
+    used = re.findall(r"uses: (\S+)", text)
+    assert used and all(re.fullmatch(r"[\w/-]+@[0-9a-f]{40}", action) for action in used)
+    assert "\npermissions:\n  contents: read\n" in text and "write" not in text
+
+
+def test_pip_is_never_given_two_indexes_to_choose_from():
+    """With two, either could put another package under a name."""
+    assert "extra-index" not in (ROOT / "README.md").read_text()

@@ -1,6 +1,7 @@
 """How right an answer is (taught in notebooks/06_generation.ipynb).
 
-Exact match and F1 follow SQuAD's official script (Rajpurkar et al., 2016).
+Exact match and F1 follow the official script of SQuAD 2 (Rajpurkar et al., 2018), which for questions that have an
+answer is that of SQuAD.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 
 from rag_lib.evaluation.values import canonical
+from rag_lib.hits import check_texts
 
 ARTICLE_WORDS = re.compile(r"\b(a|an|the)\b")
 PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -21,9 +23,18 @@ def normalize_answer(text: str) -> str:
     return " ".join(ARTICLE_WORDS.sub(" ", text.lower().translate(PUNCTUATION)).split())
 
 
+def acceptable(answers: Sequence[str]) -> list[str]:
+    """The answers of which anything is left when normalised; where there are none, silence is right, as in SQuAD 2.
+
+    Raises:
+        TypeError: they are one text, or not texts.
+    """
+    return [a for a in check_texts(answers) if normalize_answer(a)] or [""]
+
+
 def exact_match(prediction: str, answers: Sequence[str]) -> float:
-    """1.0 when the normalised prediction equals any normalised answer, else 0.0."""
-    return float(any(normalize_answer(prediction) == normalize_answer(a) for a in answers))
+    """1.0 when the normalised prediction equals any normalised answer, else 0.0; without answers, when it is silent."""
+    return float(any(normalize_answer(prediction) == normalize_answer(a) for a in acceptable(answers)))
 
 
 def token_f1(prediction: str, answer: str) -> float:
@@ -36,8 +47,8 @@ def token_f1(prediction: str, answer: str) -> float:
 
 
 def f1(prediction: str, answers: Sequence[str]) -> float:
-    """Best token F1 of the prediction over all acceptable answers."""
-    return max((token_f1(prediction, a) for a in answers), default=0.0)
+    """Best token F1 of the prediction over all acceptable answers; without answers, 1.0 when it is silent."""
+    return max(token_f1(prediction, a) for a in acceptable(answers))
 
 
 def match(prediction: str, answers: Sequence[str]) -> float:

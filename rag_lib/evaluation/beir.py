@@ -47,12 +47,14 @@ class JudgedCollection:
         queries: text by id, only those with a relevant document.
         judgements: grade by document id by query id; above 0 is relevant.
         left_out: how many queries of the folder have no relevant document among the judgements.
+        missing: how many documents are judged relevant, a query each, and not there; no ranking can hold them.
     """
 
     documents: list[Document]
     queries: dict[str, str]
     judgements: dict[str, dict[str, int]]
     left_out: int
+    missing: int = 0
 
 
 def rows_of(path: Path) -> Iterator[tuple[int, dict]]:
@@ -92,11 +94,11 @@ def read_documents(path: Path) -> list[Document]:
     return documents
 
 
-def read_judgements(path: Path, queries: set[str], documents: set[str]) -> dict[str, dict[str, int]]:
+def read_judgements(path: Path, queries: set[str]) -> dict[str, dict[str, int]]:
     """Grade by document id by query id.
 
     Raises:
-        BadCollection: a line has not three columns, its score is no whole number, or an id is unknown.
+        BadCollection: a line has not three columns, its score is no whole number, or the query is unknown.
     """
     judgements: dict[str, dict[str, int]] = {}
     with open(path, encoding="utf-8-sig", errors="replace") as file:
@@ -112,8 +114,6 @@ def read_judgements(path: Path, queries: set[str], documents: set[str]) -> dict[
                 raise BadCollection(f"{place}: not query-id, corpus-id and a whole number, apart by tabs") from error
             if query not in queries:
                 raise BadCollection(f"{place}: the query {query!r} is not in queries.jsonl")
-            if document not in documents:
-                raise BadCollection(f"{place}: the document {document!r} is not in corpus.jsonl")
             judgements.setdefault(query, {})[document] = grade
     return judgements
 
@@ -147,11 +147,13 @@ def read_collection(folder: str | Path, split: str | None = None) -> JudgedColle
     path = judgement_file(folder, split)
     documents = read_documents(folder / "corpus.jsonl")
     queries = {row["_id"]: row["text"] for _, row in rows_of(folder / "queries.jsonl")}
-    judged = read_judgements(path, set(queries), {d.id for d in documents})
+    judged = read_judgements(path, set(queries))
     judged = {query: grades for query, grades in judged.items() if max(grades.values()) > 0}
     if not judged:
         raise BadCollection(f"{path} holds no relevant document")
-    return JudgedCollection(documents, {q: queries[q] for q in judged}, judged, len(queries) - len(judged))
+    there = {d.id for d in documents}
+    missing = sum(grade > 0 and i not in there for grades in judged.values() for i, grade in grades.items())
+    return JudgedCollection(documents, {q: queries[q] for q in judged}, judged, len(queries) - len(judged), missing)
 
 
 def cut(document: Document, encoder: SentenceEncoder) -> list[Passage]:
@@ -228,10 +230,15 @@ def collection_retriever(
 
 
 def evaluate(collection: JudgedCollection, retriever: Retriever, progress: bool = True) -> dict[str, dict[str, float]]:
-    """nDCG@10, recall@100 and MRR@10 of each query by its id; the retriever's hits are documents of the collection."""
+    """nDCG@10, recall@100 and MRR@10 of each query by its id; the retriever's hits are documents of the collection.
+
+    As in BEIR, a document with the query's own id is left out of its ranking: there the query is one of the documents.
+    """
+    documents = {d.id for d in collection.documents}
     figures = {}
     for query, grades in tqdm(collection.judgements.items(), desc="searching", disable=not progress):
-        text = collection.queries[query]
-        ranking = [hit.id for hit in retriever.retrieve(text, DEPTH)] if text.strip() else []
+        text, depth = collection.queries[query], DEPTH + (query in documents)
+        hits = retriever.retrieve(text, depth) if text.strip() else []
+        ranking = [hit.id for hit in hits if hit.id != query]
         figures[query] = {name: metric(ranking, grades) for name, metric in METRICS.items()}
     return figures

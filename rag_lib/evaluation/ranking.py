@@ -11,6 +11,8 @@ from functools import partial
 
 import numpy as np
 
+from rag_lib.hits import check_k
+
 
 def relevant_ids(grades: Mapping[str, int]) -> set[str]:
     """The ids judged relevant.
@@ -24,16 +26,25 @@ def relevant_ids(grades: Mapping[str, int]) -> set[str]:
     return relevant
 
 
+def first(ranking: Sequence[str], k: int) -> list[str]:
+    """The first k ids, each counted once, where it stands first.
+
+    Raises:
+        ValueError: k is not at least 1.
+    """
+    return list(dict.fromkeys(ranking))[: check_k(k)]
+
+
 def recall_at_k(ranking: Sequence[str], grades: Mapping[str, int], k: int) -> float:
     """The share of the relevant ids that are among the first k."""
     relevant = relevant_ids(grades)
-    return len(relevant & set(ranking[:k])) / len(relevant)
+    return len(relevant & set(first(ranking, k))) / len(relevant)
 
 
 def reciprocal_rank(ranking: Sequence[str], grades: Mapping[str, int], k: int) -> float:
     """1 / rank of the first relevant id, 0 where none is among the first k; its mean over queries is MRR@k."""
     relevant = relevant_ids(grades)
-    return next((1 / rank for rank, i in enumerate(ranking[:k], start=1) if i in relevant), 0.0)
+    return next((1 / rank for rank, i in enumerate(first(ranking, k), start=1) if i in relevant), 0.0)
 
 
 def dcg(gains: Sequence[int]) -> float:
@@ -44,7 +55,7 @@ def dcg(gains: Sequence[int]) -> float:
 def ndcg_at_k(ranking: Sequence[str], grades: Mapping[str, int], k: int) -> float:
     """DCG of the first k over that of the best possible order: 1 for a perfect ranking. The gain is the grade."""
     relevant = relevant_ids(grades)
-    gains = [grades[i] if i in relevant else 0 for i in ranking[:k]]
+    gains = [grades[i] if i in relevant else 0 for i in first(ranking, k)]
     ideal = sorted((grades[i] for i in relevant), reverse=True)[:k]
     return float(dcg(gains) / dcg(ideal))
 
@@ -61,5 +72,5 @@ def ranking_metrics(cutoffs: Sequence[int]) -> dict[str, Metric]:
 
 def of_ranks(ranks: Sequence[int], metric: Metric) -> np.ndarray:
     """A metric question by question, (len(ranks),), from the rank of the one right id: 0 where it was not found."""
-    rankings = ([""] * (rank - 1) + ["right"] * (rank > 0) for rank in map(int, ranks))
+    rankings = ([*map(str, range(1, rank)), *["right"] * (rank > 0)] for rank in map(int, ranks))
     return np.array([metric(ranking, {"right": 1}) for ranking in rankings], dtype=float)

@@ -182,15 +182,19 @@ def sources_of(row: Row) -> list[Source]:
     return [Source(row.title, pieces[i]) for i in sorted(range(len(pieces)), key=lambda i: -ranks[i])]
 
 
-def answer_rows(generator: Generator, rows: Sequence[Row], progress: bool = True, chunk: int = 64) -> list[str]:
-    """The generator's answers to rows, each read from its own passage."""
+def answer_rows(
+    generator: Generator, rows: Sequence[Row], progress: bool = True, chunk: int = 64, threshold: float = 0.0
+) -> list[str]:
+    """The generator's answers to rows, each read from its own passage; none where the score is below the threshold."""
     predictions: dict[int, str] = {}
     order = sorted(range(len(rows)), key=lambda i: len(rows[i].context))
     with tqdm(total=len(rows), desc="answering", disable=not progress) as bar:
         for i in range(0, len(order), chunk):
             part = [rows[j] for j in order[i : i + chunk]]
             generations = generator.generate([r.question for r in part], [sources_of(r) for r in part], ANSWER)
-            predictions |= zip(order[i : i + chunk], (g.text for g in generations), strict=True)
+            predictions |= zip(
+                order[i : i + chunk], (g.text if g.score >= threshold else "" for g in generations), strict=True
+            )
             bar.update(len(part))
     return [predictions[i] for i in range(len(rows))]
 

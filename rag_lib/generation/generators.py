@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from rag_lib.generation.jobs import ANSWER, Job
 from rag_lib.generation.prompts import Prompt
+from rag_lib.hits import check_texts
 from rag_lib.indexing.documents import Source
 
 
@@ -60,6 +61,7 @@ class Generation:
         used: the sources that were read, as positions in the list that was given.
         tokens: what was written token by token; empty where a generator does not know.
         prompts: the inputs that the model read; empty where a generator does not tell.
+        cut: the sources of which it did not read the end, as positions like `used`.
         features: what the score was computed from, by name; empty where it is the model's own probability.
     """
 
@@ -69,6 +71,7 @@ class Generation:
     used: tuple[int, ...]
     tokens: tuple[Token, ...] = ()
     prompts: tuple[Prompt, ...] = ()
+    cut: tuple[int, ...] = ()
     features: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -86,12 +89,12 @@ class Generator(Protocol):
     def generate(
         self, questions: Sequence[str], sources: Sequence[Sequence[Source]], job: Job = ANSWER
     ) -> list[Generation]:
-        """A text for each question from its own sources, best source first.
+        """A text for each question from its own sources, best source first; of one that is too long the beginning.
 
         Without a job, a generator does what it does best: the bundled one answers in a few words, a chat model replies.
 
         Raises:
-            QuestionTooLong: with a question no source fits into the model's input.
+            QuestionTooLong: a question leaves no room for a source.
             ValueError: there are not as many questions as lists of sources.
         """
 
@@ -99,5 +102,20 @@ class Generator(Protocol):
         """An answer in pieces while it is written, then the Generation; its text is the pieces put together.
 
         Raises:
-            QuestionTooLong: with the question no source fits into the model's input.
+            QuestionTooLong: the question leaves no room for a source.
         """
+
+
+def check_sources(questions: Sequence[str], sources: Sequence[Sequence[Source]]) -> list[str]:
+    """The questions, if each of them has its list of sources.
+
+    Raises:
+        TypeError: the questions are no texts, or the sources no lists of sources.
+        ValueError: there are not as many questions as lists of sources.
+    """
+    questions = check_texts(questions)
+    if len(questions) != len(sources):
+        raise ValueError(f"{len(questions)} questions for {len(sources)} lists of sources")
+    if not all(isinstance(source, Source) for each in sources for source in each):
+        raise TypeError("each question takes a list of sources: Source(title, text)")
+    return questions

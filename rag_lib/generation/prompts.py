@@ -12,7 +12,11 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 
 from rag_lib.generation.jobs import ANSWER, JOBS, QUOTE, REPLY, REWRITE, SUMMARIZE, Job
+from rag_lib.indexing.budget import TITLE
 from rag_lib.indexing.documents import Source
+from rag_lib.retrieval.base import QuestionTooLong
+
+LEAST = 16  # tokens of a source's text without which it is not worth reading
 
 
 @dataclass(frozen=True)
@@ -78,10 +82,6 @@ def format_for(name: str, model_type: str) -> PromptFormat:
     return PLAIN
 
 
-class QuestionTooLong(ValueError):
-    """With this question no passage fits into the generator's input."""
-
-
 @dataclass(frozen=True)
 class Prompt:
     """The generator's input and the sources that are in it, as positions in the list that was given."""
@@ -111,7 +111,7 @@ def fit(lay_out: Callable[[Sequence[int]], Prompt], sources: int, budget: int) -
     if prompt.tokens > budget or (sources and not prompt.used):
         raise QuestionTooLong(
             f"the question takes {prompt.tokens} of the {budget} tokens that the generator reads: "
-            "no passage fits beside it"
+            "no passage fits beside it; ask it in fewer words"
         )
     return prompt
 
@@ -138,3 +138,46 @@ def build_prompt(
         return Prompt(question, text, tuple(used), len(tokenizer(text, verbose=False)["input_ids"]))
 
     return fit(lay_out, len(sources), budget)
+
+
+def cut_to_fit(
+    question: str,
+    source: Source,
+    tokenizer: PreTrainedTokenizerBase,
+    budget: int,
+    job: Job = ANSWER,
+    form: PromptFormat = BUNDLED,
+) -> Source | None:
+    """A source as far as it fits beside the question: whole, or without the ends of its title and its text.
+
+    None where the question leaves less than LEAST tokens for the text.
+
+    Raises:
+        QuestionTooLong: the source is a conversation, whose end says most.
+    """
+
+    def excess(source: Source) -> int:
+        return len(tokenizer(form.render(job, question, [source]), verbose=False)["input_ids"]) - budget
+
+    too_many = excess(source)
+    if too_many <= 0:
+        return source
+    if job == REWRITE:
+        raise QuestionTooLong(f"the conversation is {too_many} tokens too long to be read: leave out its oldest turns")
+    source = Source(first_tokens(source.title, TITLE, tokenizer), source.text)
+    while (too_many := excess(source)) > 0:
+        left = len(tokenizer(source.text, add_special_tokens=False, verbose=False)["input_ids"]) - too_many
+        if left < LEAST:
+            return None
+        source = Source(source.title, first_tokens(source.text, left, tokenizer))
+    return source
+
+
+def first_tokens(text: str, count: int, tokenizer: PreTrainedTokenizerBase) -> str:
+    """The beginning of a text, of at most `count` tokens; it ends with a whole word, unless that is a long one."""
+    places = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)["offset_mapping"]
+    if len(places) <= count:
+        return text
+    end = places[count - 1][1]
+    before, _, last = text[:end].rpartition(" ")
+    return before if before and len(last) <= 40 and not text[end].isspace() else text[:end]

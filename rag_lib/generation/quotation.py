@@ -29,12 +29,16 @@ class TokenizedText(NamedTuple):
 
 @dataclass(frozen=True)
 class Item:
-    """One question as the model reads it: its rows of input, and what of the sources is in them."""
+    """One question as the model reads it: its rows of input, and what of the sources is in them.
+
+    `used` are the sources that are read, `cut` those of them whose ends are not.
+    """
 
     rows: list[list[int]]
     used: tuple[int, ...]
     texts: list[TokenizedText]
     prompts: tuple[Prompt, ...] = ()
+    cut: tuple[int, ...] = ()
 
 
 def tokenize(text: str, tokenizer: PreTrainedTokenizerBase) -> TokenizedText:

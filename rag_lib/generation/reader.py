@@ -17,7 +17,7 @@ import torch
 from rag_lib.generation.confidence import Confidence, load_confidence, logit
 from rag_lib.generation.encoding import encode_apart, token_log_probabilities
 from rag_lib.generation.evidence import Quotation, evidence_logs, missing_probability, positions, runs, sentences
-from rag_lib.generation.generators import Decoding, Generation, Token
+from rag_lib.generation.generators import Decoding, Generation, Token, check_sources
 from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY, Job
 from rag_lib.generation.quotation import Item
 from rag_lib.generation.seq2seq import Seq2SeqGenerator
@@ -78,8 +78,7 @@ class EvidenceReader(Seq2SeqGenerator):
         """
         if job not in QUOTING:
             return super().generate(questions, sources, job)
-        if len(questions) != len(sources):
-            raise ValueError(f"{len(questions)} questions for {len(sources)} lists of sources")
+        questions = check_sources(questions, sources)
         return [self.read(q, s, job) for q, s in zip(questions, sources, strict=True)]
 
     @torch.inference_mode()
@@ -123,6 +122,7 @@ class EvidenceReader(Seq2SeqGenerator):
             item.used,
             tuple(Token(t, math.exp(log)) for t, log in zip(tokens, best.words, strict=True)),
             item.prompts,
+            item.cut,
             features,
         )
 

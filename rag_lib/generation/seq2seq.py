@@ -15,9 +15,9 @@ from transformers.modeling_outputs import BaseModelOutput
 from rag_lib.generation.casing import restore_case
 from rag_lib.generation.constraints import PassageConstraint, SentenceConstraint, continuation_pieces, empty_words
 from rag_lib.generation.encoding import computes_in_half, encode_apart
-from rag_lib.generation.generators import Decoding, Generation, Place, Token
+from rag_lib.generation.generators import Decoding, Generation, Place, Token, check_sources
 from rag_lib.generation.jobs import ANSWER, QUOTE, Job
-from rag_lib.generation.prompts import BUNDLED, PromptFormat, QuestionTooLong, build_prompt, format_for
+from rag_lib.generation.prompts import BUNDLED, PromptFormat, build_prompt, cut_to_fit, format_for
 from rag_lib.generation.quotation import Item, best_supported, occurrences, tokenize, whole_sentences
 from rag_lib.generation.streaming import common_start, tokens_of
 from rag_lib.indexing.documents import Source
@@ -84,10 +84,10 @@ class Seq2SeqGenerator:
         """See `Generator.generate`.
 
         Raises:
-            QuestionTooLong: with a question no source fits into the model's input.
+            TypeError: the questions are no texts, or the sources no lists of sources.
+            QuestionTooLong: a question leaves no room for a source.
         """
-        if len(questions) != len(sources):
-            raise ValueError(f"{len(questions)} questions for {len(sources)} lists of sources")
+        questions = check_sources(questions, sources)
         items = [self.lay_out(q, s, job) for q, s in zip(questions, sources, strict=True)]
         order = sorted(range(len(items)), key=lambda i: sum(map(len, items[i].rows)))  # like lengths: less padding
         done: dict[int, Generation] = {}
@@ -99,21 +99,17 @@ class Seq2SeqGenerator:
 
     def lay_out(self, question: str, sources: Sequence[Source], job: Job) -> Item:
         """The rows that the model reads: one a source where sources are read apart, else one for all."""
-        rows, prompts, used, too_long = [], [], [], None
-        groups = [[i] for i in range(len(sources))] if self.apart and sources else [list(range(len(sources)))]
-        for group in groups:
-            try:
-                chosen = [sources[i] for i in group]
-                prompt = build_prompt(question, chosen, self.tokenizer, self.budget, job, self.form)
-            except QuestionTooLong as error:
-                too_long = error
-                continue
+        rows, prompts, used = [], [], []
+        as_read = [cut_to_fit(question, s, self.tokenizer, self.budget, job, self.form) for s in sources]
+        fitting = [i for i, source in enumerate(as_read) if source is not None]
+        for group in [[i] for i in fitting] if self.apart and fitting else [fitting or range(len(sources))]:
+            chosen = [as_read[i] or sources[i] for i in group]
+            prompt = build_prompt(question, chosen, self.tokenizer, self.budget, job, self.form)
             rows.append(self.tokenizer(prompt.text, verbose=False)["input_ids"])
             prompts.append(prompt)
             used += [group[i] for i in prompt.used]
-        if not rows:
-            raise too_long
-        return Item(rows, tuple(used), [tokenize(sources[i].text, self.tokenizer) for i in used], tuple(prompts))
+        texts = [tokenize(as_read[i].text, self.tokenizer) for i in used]
+        return Item(rows, tuple(used), texts, tuple(prompts), tuple(i for i in used if as_read[i] != sources[i]))
 
     def constraint(self, items: Sequence[Item], job: Job) -> PassageConstraint | SentenceConstraint | None:
         """What the job's tokens are held to, if to anything."""
@@ -181,7 +177,7 @@ class Seq2SeqGenerator:
         probabilities = [math.exp(log) for log in written.logs]
         tokens = zip(self.tokenizer.convert_ids_to_tokens(ids), probabilities, strict=False)  # beams pad the ids
         score = math.exp(sum(written.logs)) * written.possible
-        return Generation(text, score, place, item.used, tuple(Token(*t) for t in tokens), item.prompts)
+        return Generation(text, score, place, item.used, tuple(Token(*t) for t in tokens), item.prompts, item.cut)
 
     def spell(
         self, question: str, sources: Sequence[Source], item: Item, written: Written, job: Job
@@ -225,7 +221,7 @@ class Seq2SeqGenerator:
         """See `Generator.stream`; written greedily. What no later token can change is yielded as soon as it is known.
 
         Raises:
-            QuestionTooLong: with the question no source fits into the model's input.
+            QuestionTooLong: the question leaves no room for a source.
         """
         item, ids, shown = self.lay_out(question, sources, ANSWER), [], ""
         with tokens_of(lambda streamer: self.decode([item], ANSWER, streamer)) as (tokens, result):

@@ -11,6 +11,7 @@ __all__, __getattr__, __dir__ = exports(
         "documents": "Collection Document NoDocuments Passage Skipped Source Unreadable indexed_text load_documents",
         "splitting": "Splitting passage_spans sentence_spans split_document split_documents",
         "analysis": "STOP_WORDS Analyzer",
+        "budget": "Budget fit",
         "bm25": "BM25",
         "encoders": "Encoder SentenceEncoder",
         "vector_index": "FaissIndex NumpyIndex VectorIndex make_index",

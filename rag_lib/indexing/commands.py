@@ -20,13 +20,23 @@ def report(skipped: Sequence[Skipped]) -> None:
         print(f"left out: {len(skipped) - 10} more files", file=sys.stderr)
 
 
+def report_cut(count: int) -> None:
+    """Says of how many passages an end is not read."""
+    if count:
+        print(
+            f"cut: of {count} passages the title, or a word, is longer than a model reads; the end is left out",
+            file=sys.stderr,
+        )
+
+
 def index(options: argparse.Namespace) -> None:
     """Builds and saves an index."""
     check_ours(options.index)  # before the work
+    encoder = SentenceEncoder(options.encoder)
     collection = load_documents(options.documents)
     report(collection.skipped)
-    encoder = SentenceEncoder(options.encoder)
     source = folder_digest(options.documents)
     knowledge = build(collection.documents, encoder, source=source, skipped=collection.skipped, progress=True)
+    report_cut(knowledge.cut)
     save(knowledge, options.index)
     print(f"{len(collection.documents)} documents, {len(knowledge)} passages: saved in {options.index}")

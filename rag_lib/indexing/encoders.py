@@ -11,28 +11,36 @@ import numpy as np
 import torch  # before faiss: the other order crashes on macOS
 from tqdm.auto import tqdm
 
+from rag_lib.hits import check_texts
+from rag_lib.indexing.budget import Budget
 from rag_lib.models.adapters import apply_adapter
 from rag_lib.models.weights import (
     DEFAULT_ENCODER,
+    SAFE,
     UNTOUCHED_ENCODER,
     adapter_folder,
     encoder_source,
     hub_errors,
     load_adapter,
+    tokenizer_state,
 )
 
 BATCH_SIZE = 16  # on a CPU faster than larger ones, and results are the same from run to run only for one size
+
+
+UNIMPORTANT = ("_name_or_path", "transformers_version", "architectures", "dtype")  # in a model's configuration
 
 
 class Encoder(Protocol):
     """Anything that embeds texts as unit vectors, and their tokens too; one that needs prompts adds them itself.
 
     Raises:
-        ValueError: every method that is given texts, for what is no text.
+        TypeError: every method that is given texts, for what is no list of texts.
     """
 
     name: str
     dimension: int
+    budget: Budget | None  # how much of a passage it reads; None for any length
 
     def fingerprint(self) -> str:
         """Changes whenever the vectors would."""
@@ -68,22 +76,34 @@ class SentenceEncoder:
         difference = adapter_folder(self.name)
         source = encoder_source() if self.name == UNTOUCHED_ENCODER or difference else self.name
         with hub_errors(source):
-            self.model = SentenceTransformer(source, device=device, model_kwargs={"dtype": torch.float32})
+            self.model = SentenceTransformer(source, device=device, model_kwargs=dict(SAFE))
         if difference:
             apply_adapter(self.model[0].auto_model, load_adapter(difference))
         self.dimension = self.model.get_embedding_dimension()
 
+    @property
+    def budget(self) -> Budget | None:
+        """What it reads of a passage, beside its own tokens and its prompt; None for any length."""
+        limit, tokenizer = self.model.max_seq_length, self.model.tokenizer
+        if limit is None:
+            return None
+        prompt = tokenizer(self.model.prompts.get("document") or "")["input_ids"]
+        return Budget(tokenizer, limit - len(prompt))
+
     def fingerprint(self) -> str:
-        """SHA-256 over the weights and the settings that shape the vectors."""
-        digest = hashlib.sha256()
-        for key, value in sorted(self.model.state_dict().items()):
+        """SHA-256 over all that shapes the vectors: weights, tokenizer, pooling, configuration and prompts."""
+        model = self.model
+        digest = hashlib.sha256(tokenizer_state(model.tokenizer).encode())
+        for key, value in sorted(model.state_dict().items()):
             digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
-        modules = [type(m).__name__ for m in self.model]
-        digest.update(json.dumps([modules, self.model.max_seq_length, self.model.prompts], sort_keys=True).encode())
+        modules = [(type(m).__name__, m.get_config_dict() if hasattr(m, "get_config_dict") else {}) for m in model]
+        config = {k: v for k, v in model[0].auto_model.config.to_diff_dict().items() if k not in UNIMPORTANT}
+        settings = [modules, config, model.max_seq_length, model.truncate_dim, model.prompts]
+        digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
         return digest.hexdigest()
 
     def _encode(self, texts: Sequence[str], progress: bool, encode) -> np.ndarray:
-        if not len(texts):
+        if not (texts := check_texts(texts)):
             return np.zeros((0, self.dimension), dtype=np.float32)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # like lengths together: less padding
         vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
@@ -105,7 +125,7 @@ class SentenceEncoder:
 
     def _encode_tokens(self, texts: Sequence[str], kind: str) -> list[np.ndarray]:
         vectors = self.model.encode(
-            list(texts),
+            check_texts(texts),
             prompt=self.model.prompts.get(kind),
             output_value="token_embeddings",
             batch_size=BATCH_SIZE,
@@ -123,6 +143,6 @@ class SentenceEncoder:
 
     def truncated(self, texts: Sequence[str]) -> int:
         """How many of the texts are longer than the encoder reads; what lies beyond is not in their vectors."""
-        limit = self.model.max_seq_length
-        tokens = self.model.tokenizer(list(texts), truncation=False, verbose=False)["input_ids"] if len(texts) else []
+        texts, limit = check_texts(texts), self.model.max_seq_length
+        tokens = self.model.tokenizer(texts, truncation=False, verbose=False)["input_ids"] if texts else []
         return sum(len(ids) > limit for ids in tokens)

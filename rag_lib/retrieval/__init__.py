@@ -12,6 +12,7 @@ __all__, __getattr__, __dir__ = exports(
         "fusion": "FUSIONS Fusion MinMaxFusion ReciprocalRankFusion",
         "retrievers": "DenseRetriever HybridRetriever LexicalRetriever RerankedRetriever",
         "rerankers": "CrossEncoderReranker MaxSimReranker",
+        "cross_encoder": "CrossEncoder",
         "dpr": "DPREncoder DPRRetriever",
         "catalogue": "RETRIEVERS make_retriever",
     },

@@ -13,10 +13,15 @@ from rag_lib.indexing.documents import Passage
 PASSAGES = 5  # read for a question; chosen on the museum's validation questions
 FUSED = 100  # hits of each retriever that a hybrid fuses
 RERANKED = 20  # hits that a reranker looks at again
+LONGEST_QUESTION = 20_000  # characters; no generator reads so many, and to count tokens of a million takes long
 
 
 class EmptyQuestion(ValueError):
     """A question without a single character."""
+
+
+class QuestionTooLong(ValueError):
+    """A question that leaves no room for a passage."""
 
 
 class Retriever(Protocol):
@@ -52,8 +57,17 @@ def check_query(query: str) -> str:
     """The query without white space around it.
 
     Raises:
+        TypeError: it is no text.
         EmptyQuestion: nothing is left.
+        QuestionTooLong: it has more than LONGEST_QUESTION characters.
     """
+    if not isinstance(query, str):
+        raise TypeError(f"a question is a text, not {type(query).__name__}")
+    if len(query) > LONGEST_QUESTION:
+        raise QuestionTooLong(
+            f"no passage fits beside a question of {len(query):,} characters: ask it in fewer than "
+            f"{LONGEST_QUESTION:,}, and put long texts into the documents"
+        )
     query = " ".join(query.split())
     if not query:
         raise EmptyQuestion("the question is empty")

@@ -44,8 +44,35 @@ def reranked(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
     return RerankedRetriever(fused(knowledge, encoder), MaxSimReranker(encoder), knowledge.passages)
 
 
-def dpr(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
-    """DPR with its two towers as they start, untrained; see `make_retriever` for trained ones."""
+def read_together(knowledge: KnowledgeBase, encoder: Encoder, folder: Path | None = None) -> Retriever:
+    """The hybrid's first hits in the order of a cross-encoder of our own: the museum's, or that of a folder."""
+    from rag_lib.models.weights import MUSEUM_CROSS_ENCODER
+    from rag_lib.retrieval.cross_encoder import CrossEncoder
+    from rag_lib.retrieval.retrievers import RerankedRetriever
+
+    model = CrossEncoder.load(folder or MUSEUM_CROSS_ENCODER)
+    return RerankedRetriever(fused(knowledge, encoder), model, knowledge.passages)
+
+
+def published(knowledge: KnowledgeBase, encoder: Encoder, name: str) -> Retriever:
+    """The hybrid's first hits in the order of a cross-encoder of the hub."""
+    from rag_lib.retrieval.rerankers import CrossEncoderReranker
+    from rag_lib.retrieval.retrievers import RerankedRetriever
+
+    return RerankedRetriever(fused(knowledge, encoder), CrossEncoderReranker(name), knowledge.passages)
+
+
+def dpr(knowledge: KnowledgeBase, encoder: Encoder, folder: Path | None = None) -> Retriever:
+    """DPR with two trained towers: the museum's, or those in a folder."""
+    from rag_lib.models.weights import MUSEUM_DPR
+    from rag_lib.retrieval.dpr import DPREncoder, DPRRetriever
+
+    towers = folder or MUSEUM_DPR
+    return DPRRetriever(knowledge.passages, DPREncoder(f"{towers}/question", f"{towers}/passage"), progress=True)
+
+
+def dpr_untrained(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
+    """DPR with its two towers as they start."""
     from rag_lib.retrieval.dpr import DPRRetriever
 
     return DPRRetriever(knowledge.passages, progress=True)
@@ -56,22 +83,31 @@ RETRIEVERS: dict[str, Callable[[KnowledgeBase, Encoder], Retriever]] = {
     "dense": dense,
     **{name: partial(fused, fusion=name) for name in FUSIONS},
     "reranked": reranked,
+    "cross-encoder": read_together,
     "dpr": dpr,
+    "dpr-untrained": dpr_untrained,
 }
+PUBLISHED = "cross-encoder/"  # how the names of cross-encoders on the hub begin
+OTHERS = f"{PUBLISHED}… of the hub, or the folder of a cross-encoder or a DPR that you trained"
 
 
 def make_retriever(name: str, knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
-    """A retriever by one of the names in RETRIEVERS, or a DPR trained by `train retriever --model dpr` by its folder.
+    """A retriever by one of the names in RETRIEVERS, a cross-encoder of the hub by its name, or a folder's.
 
-    `dpr` has encoders of its own and embeds the passages anew the first time.
+    Args:
+        name: or "cross-encoder/…"; or the folder of a cross-encoder or a DPR that `train retriever --model` wrote. A
+            DPR has encoders of its own and embeds the passages anew the first time.
 
     Raises:
         ValueError: another name.
+        ModelUnavailable: its model is not there, or damaged.
     """
     if name in RETRIEVERS:
         return RETRIEVERS[name](knowledge, encoder)
+    if name.startswith(PUBLISHED):
+        return published(knowledge, encoder, name)
     if all((Path(name) / tower).is_dir() for tower in ("question", "passage")):
-        from rag_lib.retrieval.dpr import DPREncoder, DPRRetriever
-
-        return DPRRetriever(knowledge.passages, DPREncoder(f"{name}/question", f"{name}/passage"), progress=True)
-    raise ValueError(f"no retriever is called {name!r}; there are {', '.join(RETRIEVERS)}, or the folder of a DPR")
+        return dpr(knowledge, encoder, Path(name))
+    if (Path(name) / "shards.json").is_file():
+        return read_together(knowledge, encoder, Path(name))
+    raise ValueError(f"no retriever is called {name!r}; there are {', '.join(RETRIEVERS)}, {OTHERS}")

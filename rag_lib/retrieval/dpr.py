@@ -6,6 +6,7 @@ for passages (their title and text as a pair), the vector of the first token, an
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 from collections.abc import Mapping, Sequence
@@ -13,13 +14,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from tqdm.auto import tqdm
-from transformers import AutoTokenizer, DPRConfig, DPRContextEncoder, DPRQuestionEncoder, PreTrainedModel
+from transformers import (
+    AutoTokenizer,
+    DPRConfig,
+    DPRContextEncoder,
+    DPRQuestionEncoder,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
-from rag_lib.files import cache_folder, write_atomically
+from rag_lib.files import private_cache, write_atomically
 from rag_lib.hits import Hit, check_k, top_k
 from rag_lib.indexing.documents import Passage
 from rag_lib.indexing.encoders import BATCH_SIZE
-from rag_lib.models.weights import hub_errors, load_minilm
+from rag_lib.models.adapters import apply_adapter
+from rag_lib.models.weights import SAFE, adapter_folder, hub_errors, load_adapter, load_minilm, tokenizer_state
 from rag_lib.retrieval.base import check_query
 
 QUESTION_ENCODER = "facebook/dpr-question_encoder-single-nq-base"
@@ -32,32 +41,26 @@ class DPREncoder:
 
     Without names, both start from the bundled MiniLM, which was trained for the average of its tokens: until they are
     trained as a pair, they find little. QUESTION_ENCODER and PASSAGE_ENCODER name the paper's on the Hugging Face hub.
+    The folder of a difference to the bundled MiniLM is a name, too.
 
     Raises:
         ValueError: one name without the other.
-        ModelUnavailable: a model is neither on this machine nor to be had from the hub.
+        ModelUnavailable: a model is neither on this machine nor to be had from the hub, or damaged.
     """
 
     def __init__(self, question: str | None = None, passage: str | None = None, device: str = "cpu") -> None:
         if (question is None) != (passage is None):
             raise ValueError("DPR is a pair: name both the question encoder and the passage encoder, or neither")
-        if question is None:
-            self.question, self.tokenizer = from_minilm(DPRQuestionEncoder)
-            self.passage, _ = from_minilm(DPRContextEncoder)
-        else:
-            with hub_errors(question):
-                self.question = DPRQuestionEncoder.from_pretrained(question, dtype=torch.float32).eval()
-                self.tokenizer = AutoTokenizer.from_pretrained(question)
-            with hub_errors(passage):
-                self.passage = DPRContextEncoder.from_pretrained(passage, dtype=torch.float32).eval()
+        self.question, self.tokenizer = load_tower(DPRQuestionEncoder, question)
+        self.passage, _ = load_tower(DPRContextEncoder, passage)
         self.device = device
         self.question.to(device)
         self.passage.to(device)
         self.dimension = self.question.config.hidden_size
 
     def fingerprint(self) -> str:
-        """SHA-256 over the weights of the passage encoder, which changes whenever the passages' vectors would."""
-        digest = hashlib.sha256(str(MAX_TOKENS).encode())
+        """SHA-256 over the passage encoder's weights and tokens, which changes whenever the passages' vectors would."""
+        digest = hashlib.sha256(f"{MAX_TOKENS} {tokenizer_state(self.tokenizer)}".encode())
         for key, value in sorted(self.passage.state_dict().items()):
             digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
@@ -83,7 +86,20 @@ class DPREncoder:
         return self._encode(self.passage, [(p.title, p.text) for p in passages], progress)
 
 
-def from_minilm(tower: type[PreTrainedModel]) -> tuple[PreTrainedModel, AutoTokenizer]:
+def load_tower(tower: type[PreTrainedModel], name: str | None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A DPR encoder and its tokenizer: the bundled MiniLM's, that with a difference, or one of the hub by its name."""
+    difference = adapter_folder(name) if name else None
+    if name and not difference:
+        with hub_errors(name):
+            return tower.from_pretrained(name, **SAFE).eval(), AutoTokenizer.from_pretrained(name)
+    model, tokenizer = from_minilm(tower)
+    if difference:
+        with hub_errors(name):
+            apply_adapter(model, load_adapter(difference))
+    return model, tokenizer
+
+
+def from_minilm(tower: type[PreTrainedModel]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A DPR encoder with the bundled MiniLM's weights, and its tokenizer."""
     bert, tokenizer = load_minilm()
     model = tower(DPRConfig(**{k: v for k, v in bert.config.to_dict().items() if k != "model_type"}))
@@ -97,7 +113,7 @@ def passage_vectors(encoder: DPREncoder, passages: Sequence[Passage], progress: 
     digest = hashlib.sha256(encoder.fingerprint().encode())
     for p in passages:
         digest.update(f"{p.title}\0{p.text}\0".encode())
-    path = cache_folder() / "dpr" / f"{digest.hexdigest()[:16]}.npy"
+    path = private_cache("dpr") / f"{digest.hexdigest()[:16]}.npy"
     try:
         vectors = np.load(path, allow_pickle=False)
         if vectors.shape == (len(passages), encoder.dimension):
@@ -107,11 +123,8 @@ def passage_vectors(encoder: DPREncoder, passages: Sequence[Passage], progress: 
     vectors = encoder.encode_passages(passages, progress)
     data = io.BytesIO()
     np.save(data, vectors, allow_pickle=False)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):  # a cache that cannot be written costs time, not the answer
         write_atomically(path, data.getvalue())
-    except OSError:
-        pass  # a cache that cannot be written costs time, not the answer
     return vectors
 
 

@@ -13,7 +13,7 @@ import torch
 
 from rag_lib.indexing.documents import Passage, indexed_text
 from rag_lib.indexing.encoders import Encoder
-from rag_lib.models.weights import ModelUnavailable, hub_errors
+from rag_lib.models.weights import SAFE, ModelUnavailable, hub_errors
 
 CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 
@@ -31,7 +31,7 @@ class CrossEncoderReranker:
         from sentence_transformers import CrossEncoder
 
         with hub_errors(name):
-            self.model = CrossEncoder(name, device=device, model_kwargs={"dtype": torch.float32})
+            self.model = CrossEncoder(name, device=device, model_kwargs=dict(SAFE))
         if self.model.num_labels != 1:
             raise ModelUnavailable(f"{name} gives {self.model.num_labels} scores for a pair; a reranker gives one")
         self.batch_size = batch_size

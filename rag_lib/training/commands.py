@@ -40,6 +40,8 @@ def train_retriever(options: argparse.Namespace) -> None:
     """Trains an encoder, or DPR's two, on a user's own pairs."""
     from rag_lib.training.retriever.recipes import DPR, OWN, train_dpr, train_on_pairs
 
+    if options.model == "cross-encoder" or options.examples is not None:
+        raise ValueError("a cross-encoder, and --examples, go with the museum's recipe, without --data")
     changes = retriever_settings(options)
     with joined(options.device) as device:
         if options.model == "dpr":

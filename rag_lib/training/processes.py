@@ -20,7 +20,14 @@ PATIENCE = timedelta(hours=2)  # for which processes wait for the one that evalu
 
 @contextmanager
 def joined(device: str) -> Iterator[str]:
-    """Joins the other processes, if torchrun started any, and gives this one's device: its own GPU for "cuda"."""
+    """Joins the other processes, if torchrun started any, and gives this one's device: its own GPU for "cuda".
+
+    Raises:
+        ValueError: there is no such device.
+    """
+    number = int(device.partition(":")[2] or 0)
+    if device.startswith("cuda") and number >= torch.cuda.device_count():
+        raise ValueError(f"PyTorch finds no device {device} on this machine: leave --device out to train on the CPU")
     if "LOCAL_RANK" not in os.environ:
         yield device
         return

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import pickle
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ import time
 import pytest
 
 from rag_lib.__main__ import main
+from rag_lib.files import sha256_of
 from rag_lib.indexing.store import FILE
 
 
@@ -67,10 +69,6 @@ def test_a_folder_of_pictures(tmp_path, capsys):
     assert "3 files, none readable" in refused(capsys, "ask", "Who?", "--documents", str(tmp_path))
 
 
-def test_k_of_zero(folder, capsys):
-    assert "k must be" in refused(capsys, "ask", "Who?", "--documents", str(folder), "-k", "0")
-
-
 def test_k_beyond_the_collection_is_all_of_it(folder, capsys):
     assert main(["ask", "Who painted the tower?", "--documents", str(folder), "-k", "1000"]) == 0
     assert "Ada Finch" in capsys.readouterr().out
@@ -91,9 +89,31 @@ def test_an_index_of_another_encoder(folder, tmp_path, capsys):
     assert "made by another encoder than museum-minilm" in line
 
 
-def test_a_model_that_is_not_there(folder, capsys):
+def test_a_model_that_is_not_there(folder, capsys, monkeypatch):
+    def embed(*_):
+        raise AssertionError("the texts were embedded first")
+
+    monkeypatch.setattr("rag_lib.pipeline.commands.open_folder", embed)
     line = refused(capsys, "ask", "Who?", "--documents", str(folder), "--generator", "nobody/nothing")
     assert "nobody/nothing is not on this machine" in line
+
+
+@pytest.mark.parametrize("shards", ['["a.safetensors"]', '{"../a.bin": "x"}', '{"a.safetensors": "DIGEST"}', "3", "{"])
+def test_shards_that_are_a_pickle_or_a_list_are_refused(folder, tmp_path, capsys, shards):
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "a.safetensors").write_bytes(pickle.dumps({"weights": [1.0]}))
+    (model / "shards.json").write_text(shards.replace("DIGEST", sha256_of(model / "a.safetensors")))
+    line = refused(capsys, "ask", "Who?", "--documents", str(folder), "--generator", str(model))
+    assert str(model) in line and ("not complete" in line or "cannot be loaded" in line)
+
+
+def test_a_passage_that_is_too_long_is_no_reason_to_refuse_a_question(folder, capsys):
+    (folder / "steps.csv").write_text("\n".join(f"tower,{i},steps,{i * 7919 % 1000},painted;blue" for i in range(900)))
+    (folder / "tower 2.html").write_text(f"<title>{'The tower that is blue ' * 90}</title><p>It has a red door.</p>")
+    assert main(["ask", "Who painted the tower blue?", "--documents", str(folder)]) == 0
+    captured = capsys.readouterr()
+    assert "Answer:   Ada Finch" in captured.out and "cut: of 1 passages the title" in captured.err
 
 
 def test_evaluate_generation_prints_intervals_and_writes_predictions(tmp_path, capsys):
@@ -137,9 +157,6 @@ def test_an_index_is_never_written_among_a_users_files(folder, tmp_path, capsys)
     (target / "v-2019-thesis" / "chapter.txt").write_text("two years of work")
     assert "not empty and is no index" in refused(capsys, "index", "--documents", str(folder), "--index", str(target))
     assert (target / "v-2019-thesis" / "chapter.txt").read_text() == "two years of work"
-    with pytest.raises(SystemExit):
-        main(["index", "--documents", str(folder), "--index", ""])
-    assert "a folder needs a name" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("row", [{"answers": ["1887"]}, {"answer": "1887"}, {"answers": {"text": ["1887"]}}])
@@ -160,3 +177,28 @@ def test_files_that_were_left_out_are_named_on_every_ask(folder, tmp_path, capsy
     capsys.readouterr()
     assert main(["ask", "Who painted the tower?", "--index", str(tmp_path / "index")]) == 0
     assert "left out: picture.png: " in capsys.readouterr().err
+
+
+SQUAD_2 = [
+    {"id": "1", "question": "When was the Heron probe launched?", "answers": {"text": ["4 May 1986"]}},
+    {"id": "2", "question": "Who invented the steam engine?", "answers": {"text": []}},
+    {"id": "3", "question": "How many moons does Jupiter have?", "answers": []},
+]
+
+
+def test_where_a_row_has_no_answer_silence_is_right_and_the_threshold_counts(tmp_path, capsys):
+    context = {"title": "Heron", "context": "The Heron probe was launched on 4 May 1986 from Bristol."}
+    (tmp_path / "rows.jsonl").write_text("\n".join(json.dumps(row | context) for row in SQUAD_2))
+    out = tmp_path / "out.jsonl"
+    assert main(["evaluate", "generation", str(tmp_path / "rows.jsonl"), "--predictions", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert "rows without an answer" in said and "(n = 1) of those with answer" in said
+    assert [json.loads(line)["prediction"] for line in out.read_text().splitlines()] == ["4 May 1986", "", ""]
+    assert "exact match     1.000 [1.000, 1.000] (n = 3)" in said
+
+
+@pytest.mark.parametrize("answers", [[1887], 1887, {"text": [1887]}, {"text": "1887"}, None, [["1887"]], {"a": 1}])
+def test_answers_that_are_no_texts_are_named_by_their_line(tmp_path, capsys, answers):
+    row = {"question": "When was Zog born?", "context": "King Zog was born in 1887.", "answers": answers}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row))
+    assert "line 1: answers is not a list" in refused(capsys, "evaluate", "generation", str(tmp_path / "rows.jsonl"))

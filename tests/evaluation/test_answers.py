@@ -25,7 +25,14 @@ def test_normalisation_is_that_of_squad(text, normal):
         ("Titov", ["Gagarin"], 0.0, 0.0),
         ("", ["Gagarin"], 0.0, 0.0),
         ("moon moon", ["moon"], 0.0, 2 / 3),
+        # as the official script of SQuAD 2: where there is no answer, or none but articles, only silence is right
         ("anything", [], 0.0, 0.0),
+        ("", [], 1.0, 1.0),
+        ("The.", [], 1.0, 1.0),
+        ("", [""], 1.0, 1.0),
+        ("", ["the", "A."], 1.0, 1.0),
+        ("", ["the", "moon"], 0.0, 0.0),
+        ("the", ["moon"], 0.0, 0.0),
     ],
 )
 def test_exact_match_and_f1_by_hand(prediction, answers, em, best):
@@ -37,6 +44,13 @@ def test_exact_match_and_f1_by_hand(prediction, answers, em, best):
 def test_f1_is_symmetric_and_one_only_for_the_same_words(a, b):
     assert f1(a, [b]) == pytest.approx(f1(b, [a]))
     assert (f1(a, [b]) == 1.0) == (sorted(normalize_answer(a).split()) == sorted(normalize_answer(b).split()))
+
+
+@pytest.mark.parametrize("answers", ["moon", b"moon", None, [None], [3]])
+def test_answers_that_are_no_list_of_texts_are_refused(answers):
+    for metric in (exact_match, f1):
+        with pytest.raises(TypeError, match="a list of texts"):
+            metric("m", answers)
 
 
 def test_an_interval_of_groups_is_that_of_their_means():

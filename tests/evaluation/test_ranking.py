@@ -1,5 +1,7 @@
 """The ranking metrics are trec_eval's, the test is SciPy's."""
 
+from functools import partial
+
 import ir_measures
 import numpy as np
 import pytest
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from ir_measures import RR, R, nDCG
 from scipy import stats
 
-from rag_lib.evaluation.ranking import ndcg_at_k, recall_at_k, reciprocal_rank
+from rag_lib.evaluation.ranking import ndcg_at_k, of_ranks, recall_at_k, reciprocal_rank
 from rag_lib.evaluation.statistics import randomization_test
 
 IDS = [f"d{i}" for i in range(12)]
@@ -45,6 +47,25 @@ def test_nothing_retrieved_is_zero_and_nothing_relevant_is_refused(metric):
     assert metric([], {"a": 1}, 5) == 0
     with pytest.raises(ValueError, match="nothing is judged relevant"):
         metric(["a"], {"a": 0}, 5)
+
+
+@given(st.lists(st.sampled_from(IDS), min_size=1), st.integers(1, 15))
+def test_an_id_that_occurs_twice_counts_where_it_stands_first(ranking, k):
+    grades, once = {"d0": 1, "d3": 2}, list(dict.fromkeys(ranking))
+    for metric in (recall_at_k, reciprocal_rank, ndcg_at_k):
+        assert metric(ranking, grades, k) == metric(once, grades, k) <= 1
+    assert ndcg_at_k(["a", "a"], {"a": 1}, 10) == 1
+
+
+@pytest.mark.parametrize("k", [0, -1, 2.5, None])
+def test_a_cutoff_that_makes_no_sense_is_refused(k):
+    for metric in (recall_at_k, reciprocal_rank, ndcg_at_k):
+        with pytest.raises(ValueError, match="k must be a whole number of at least 1"):
+            metric(["a"], {"a": 1}, k)
+
+
+def test_a_rank_is_that_of_a_ranking():
+    assert of_ranks([0, 1, 4, 11], partial(reciprocal_rank, k=10)).tolist() == [0, 1, 0.25, 0]
 
 
 def test_the_randomization_test_equals_scipys():

@@ -1,12 +1,17 @@
+import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from contracts import EncoderContract
-from fakes import HashEncoder
+from fakes import HashEncoder, save_tiny_encoder
 
 from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.models import weights as models
 from rag_lib.models.weights import MUSEUM_DIFFERENCE, ModelUnavailable, load_minilm
+from rag_lib.retrieval.dpr import DPREncoder
+from rag_lib.retrieval.rerankers import CrossEncoderReranker
 
 
 def test_vectors_are_those_of_mean_pooling_by_hand(encoder):
@@ -56,17 +61,71 @@ def test_a_model_that_is_not_there_is_one_clear_line():
     assert "\n" not in str(caught.value)
 
 
-def test_damaged_weights_are_refused(monkeypatch):
-    from rag_lib.models import weights as models
-
-    monkeypatch.setattr(models, "ENCODER_SHA256", "0" * 64)
-    with pytest.raises(ModelUnavailable, match="SHA-256 differs"):
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "1_Pooling/config.json", "config.json"])
+@pytest.mark.parametrize("how", ["changed", "missing"])
+def test_every_file_of_the_installed_encoder_is_verified(installed, name, how):
+    assert models.bundled_encoder() == installed
+    path = installed / name
+    path.write_bytes(path.read_bytes() + b" ") if how == "changed" else path.unlink()
+    with pytest.raises(ModelUnavailable, match=f"{name} is not as published"):
         models.bundled_encoder()
 
 
-def test_without_the_package_the_hub_is_named(monkeypatch):
-    from rag_lib.models import weights as models
+def test_a_file_too_many_in_the_installed_encoder_is_refused(installed):
+    (installed / "pytorch_model.bin").write_bytes(b"a pickle")
+    with pytest.raises(ModelUnavailable, match=r"pytorch_model\.bin is not as published"):
+        models.bundled_encoder()
 
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """A copy of the installed encoder's small files, with other weights, as the package."""
+    folder = tmp_path / "package" / "model"
+    shutil.copytree(models.bundled_encoder(), folder, ignore=shutil.ignore_patterns("model.safetensors"))
+    (folder / "model.safetensors").write_bytes(b"weights")
+    digests = models.ENCODER_SHA256 | {"model.safetensors": models.sha256_of(folder / "model.safetensors")}
+    monkeypatch.setattr(models, "ENCODER_SHA256", digests)
+    (folder.parent / "__init__.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(models, "ENCODER_PACKAGE", "package")
+    return folder
+
+
+def test_the_fingerprint_follows_the_tokens_and_the_pooling(tmp_path):
+    """Both can be swapped while the weights stay the same, and the vectors are others then."""
+    tiny = save_tiny_encoder(tmp_path / "tiny")
+    before = SentenceEncoder(tiny)
+    prints = {before.fingerprint()}
+    before.encode_passages(["A text that is padded and cut.", "Another one " * 400])
+    assert prints == {before.fingerprint(), SentenceEncoder(tiny).fingerprint()}, "using it changes nothing"
+    for name, old, new in [
+        ("tokenizer.json", '"lowercase":true', '"lowercase":false'),
+        ("1_Pooling/config.json", "mean", "max"),
+        ("config.json", '"gelu"', '"relu"'),
+    ]:
+        changed = Path(shutil.copytree(tiny, tmp_path / name.replace("/", " ")))
+        text = (changed / name).read_text()
+        text = json.dumps(json.loads(text), separators=(",", ":"))
+        assert old in text, text[:3000]
+        (changed / name).write_text(text.replace(old, new))
+        prints.add(SentenceEncoder(str(changed)).fingerprint())
+    assert len(prints) == 4
+
+
+@pytest.mark.parametrize(
+    "load", [SentenceEncoder, models.load_generator, CrossEncoderReranker, lambda name: DPREncoder(name, name)]
+)
+def test_a_model_that_is_a_pickle_is_never_opened(tmp_path, load):
+    """A named model without safetensors is refused, whatever its pickle would do."""
+    tiny = Path(save_tiny_encoder(tmp_path))
+    (tiny / "model.safetensors").unlink()
+    (tiny / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch opened'\ntR.")
+    with pytest.raises(ModelUnavailable, match="cannot be loaded") as caught:
+        load(str(tiny))
+    assert "\n" not in str(caught.value) and not Path("opened").exists()
+
+
+def test_without_the_package_the_hub_is_named(monkeypatch):
     monkeypatch.setattr(models, "ENCODER_PACKAGE", "no_such_package")
     assert models.encoder_source() == "sentence-transformers/all-MiniLM-L6-v2"
 

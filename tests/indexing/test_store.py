@@ -2,7 +2,10 @@
 
 import os
 import signal
+import stat
+import sys
 import time
+import traceback
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from rag_lib.indexing.analysis import Analyzer
 from rag_lib.indexing.documents import Document, Skipped
 from rag_lib.indexing.knowledge_base import IndexSettings, build
 from rag_lib.indexing.splitting import Splitting
-from rag_lib.indexing.store import FILE, IndexUnusable, load, open_folder, save
+from rag_lib.indexing.store import FILE, IndexUnusable, load, locked, open_folder, save
 from rag_lib.indexing.vector_index import make_index
 
 
@@ -67,7 +70,7 @@ def test_what_is_on_disk_is_a_safetensors_file(tmp_path):
     with safe_open(tmp_path / FILE, "np") as file:
         assert set(file.keys()) == {"vectors", "passages"}
         assert file.get_tensor("vectors").shape == (3, 16)
-        assert file.metadata()["format"] == "rag_lib index 2"
+        assert file.metadata()["format"] == "rag_lib index 3"
 
 
 def test_another_encoder_is_refused(tmp_path):
@@ -112,7 +115,7 @@ def test_a_writer_killed_at_any_moment_leaves_a_usable_index(tmp_path):
     started = time.perf_counter()
     save(indexes[0], tmp_path)
     round_of_three = 3 * (time.perf_counter() - started)
-    sizes = []
+    sizes, halfway = [], 0
     for moment in np.random.default_rng(0).uniform(0.0, max(0.05, 2 * round_of_three), size=60):
         writer = os.fork()
         if writer == 0:  # writes without end until it is killed
@@ -123,21 +126,100 @@ def test_a_writer_killed_at_any_moment_leaves_a_usable_index(tmp_path):
         os.kill(writer, signal.SIGKILL)
         os.waitpid(writer, 0)
         sizes.append(len(load(tmp_path, HashEncoder())))
+        halfway += len(list(tmp_path.iterdir())) > 1
     assert set(sizes) == {40, 50, 60}, "it was killed at different points, and always one whole index was left"
-    assert len(list(tmp_path.iterdir())) > 1, "some writers were killed halfway"
+    assert halfway, "some writers were killed halfway"
     save(indexes[1], tmp_path)
     assert len(load(tmp_path, HashEncoder())) == 50
+    assert [p.name for p in tmp_path.iterdir()] == [FILE], "nothing is left behind"
 
 
-def test_what_a_killed_writer_left_is_removed_later_but_not_at_once(tmp_path):
+LEFTOVER = f".{FILE}.{'0123456789abcdef' * 2}.tmp"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks on folders")
+def test_what_a_killed_writer_left_is_removed_by_the_next_one_unless_somebody_is_writing(tmp_path):
     save(knowledge_of(3), tmp_path)
-    leftover = tmp_path / f".{FILE}.{'0123456789abcdef' * 2}.tmp"
-    leftover.write_bytes(b"half")
-    save(knowledge_of(4), tmp_path)
-    assert leftover.exists(), "another process may be writing it"
-    os.utime(leftover, (0, 0))
+    (tmp_path / LEFTOVER).write_bytes(b"half")
+    with locked(tmp_path) as held:
+        assert held
+        save(knowledge_of(4), tmp_path)
+        assert (tmp_path / LEFTOVER).exists(), "whoever holds the lock may be writing it"
     save(knowledge_of(5), tmp_path)
-    assert not leftover.exists() and len(load(tmp_path, HashEncoder())) == 5
+    assert [p.name for p in tmp_path.iterdir()] == [FILE] and len(load(tmp_path, HashEncoder())) == 5
+
+
+def test_without_locks_only_what_is_old_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)  # as on Windows
+    save(knowledge_of(3), tmp_path)
+    (tmp_path / LEFTOVER).write_bytes(b"half")
+    save(knowledge_of(4), tmp_path)
+    assert (tmp_path / LEFTOVER).exists()
+    os.utime(tmp_path / LEFTOVER, (0, 0))
+    save(knowledge_of(5), tmp_path)
+    assert not (tmp_path / LEFTOVER).exists() and len(load(tmp_path, HashEncoder())) == 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+def test_readers_beside_several_writers_always_get_one_whole_index(tmp_path):
+    """Three write from the start, into a folder that is not there yet; five read. Each load is one writer's index."""
+    indexes = {n: knowledge_of(n) for n in (40, 50, 60)}
+    folder, until = tmp_path / "index", time.monotonic() + 4
+
+    def write(n):
+        while time.monotonic() < until:
+            save(indexes[n], folder)
+
+    def read(_):
+        sizes = []
+        while time.monotonic() < until:
+            if (folder / FILE).exists():
+                loaded = load(folder, HashEncoder())
+                assert list(loaded.passages) == list(indexes[len(loaded)].passages)
+                np.testing.assert_array_equal(loaded.vectors, indexes[len(loaded)].vectors)
+                sizes.append(len(loaded))
+        assert len(sizes) > 5 and len(set(sizes)) > 1, "it saw the index change"
+
+    children = [forked(write, n) for n in indexes] + [forked(read, n) for n in range(5)]
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 8
+    assert [p.name for p in folder.iterdir()] == [FILE], "nothing half-written stays"
+
+
+def forked(work, *arguments) -> int:
+    """Starts `work` in a process of its own, which ends with 0 unless it raises; returns its number."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work(*arguments)
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+    return child
+
+
+def test_a_new_index_is_on_the_disk_with_its_name_before_saving_ends(tmp_path, monkeypatch):
+    """After a power cut there is the old index or the new one: data first, then the name, then the folder."""
+    done = []
+    monkeypatch.setattr(os, "fsync", lambda d: done.append("folder" if stat.S_ISDIR(os.fstat(d).st_mode) else "data"))
+    replace = os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: (done.append("name"), replace(a, b)))
+    save(knowledge_of(3), tmp_path)
+    assert done == (["data", "name"] if os.name == "nt" else ["data", "name", "folder"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps caches in the user's own folders")
+def test_only_the_owner_can_look_into_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("RAG_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "documents").mkdir()
+    (tmp_path / "documents" / "a.txt").write_text("My salary is 100.")
+    (tmp_path / "cache" / "knowledge_bases").mkdir(parents=True)  # an older version left it open
+    open_folder(tmp_path / "documents", HashEncoder())
+    (kept,) = (tmp_path / "cache").iterdir()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o700 and any(kept.rglob(FILE))
+    monkeypatch.setenv("RAG_CACHE", str(tmp_path / "new"))
+    open_folder(tmp_path / "documents", HashEncoder())
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700
 
 
 def test_a_save_that_fails_leaves_the_old_one_and_nothing_else(tmp_path, monkeypatch):

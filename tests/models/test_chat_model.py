@@ -90,7 +90,7 @@ def test_it_is_converted_once_and_says_what_the_carried_file_says(package, monke
     assert [p.name[0] for p in (tmp_path / "cache").iterdir()] == ["s"], "nothing half-made stays behind"
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "shards.json"])
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "digests.json"])
 def test_a_damaged_cache_is_made_anew(package, name):
     before = logits(chat.load_chat()[0])
     damaged = chat.bundled_chat() / name

@@ -91,7 +91,7 @@ def test_a_question_of_ten_thousand_words_is_refused_in_one_line(rag):
 
 
 @pytest.mark.parametrize(
-    "question", ["¿Quién fue Laika?", "宇宙に行った犬は？", "🚀", "' OR 1=1 --", "<script>alert(1)</script>"]
+    "question", ["¿Quién fue Laika?", "Laika 宇宙に行った犬は？", "🚀 Ham", "' OR 1=1 -- Titan", "<b>Hubble(1)</b>"]
 )
 def test_any_text_is_answered_with_a_literal_citation(rag, documents, question):
     """Sure or not: whatever is said stands in the document at the place that is cited."""

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from contracts import RerankerContract, RetrieverContract
+from fakes import adapted
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import softmax
@@ -17,9 +18,12 @@ from transformers import (
 )
 
 from rag_lib.hits import Hit
-from rag_lib.models.weights import ModelUnavailable, load_minilm
+from rag_lib.models import weights
+from rag_lib.models.adapters import adapter_weights
+from rag_lib.models.weights import ModelUnavailable, load_minilm, save_adapter
 from rag_lib.retrieval.base import passage_probabilities
 from rag_lib.retrieval.catalogue import RETRIEVERS, make_retriever
+from rag_lib.retrieval.cross_encoder import CrossEncoder
 from rag_lib.retrieval.dpr import DPREncoder, DPRRetriever, passage_vectors
 from rag_lib.retrieval.fusion import MinMaxFusion, ReciprocalRankFusion
 from rag_lib.retrieval.rerankers import CrossEncoderReranker, MaxSimReranker
@@ -176,11 +180,53 @@ class TestCrossEncoderReranker(RerankerContract):
         return CrossEncoderReranker(str(cross_encoder))
 
 
+@pytest.fixture(scope="module")
+def museum(tmp_path_factory):
+    """A folder with differences that nobody trained, laid out as the museum's."""
+    folder = tmp_path_factory.mktemp("models")
+    towers, reranker = DPREncoder(), CrossEncoder()
+    for seed, (name, tower) in enumerate((("question", towers.question), ("passage", towers.passage))):
+        save_adapter(adapter_weights(adapted(tower, seed)), folder / "dpr" / name)
+    adapted(reranker.bert)
+    torch.nn.init.normal_(reranker.head.weight)
+    reranker.save(folder / "cross-encoder")
+    return folder
+
+
 @pytest.mark.parametrize("name", RETRIEVERS)
 class TestRetrieverByName(RetrieverContract):
     @pytest.fixture
-    def retriever(self, name, knowledge, encoder):
+    def retriever(self, name, knowledge, encoder, museum, monkeypatch):
+        monkeypatch.setattr(weights, "MUSEUM_CROSS_ENCODER", museum / "cross-encoder")
+        monkeypatch.setattr(weights, "MUSEUM_DPR", museum / "dpr")
         return make_retriever(name, knowledge, encoder)
+
+
+def test_what_was_trained_on_the_museum_is_said_to_be_missing_in_one_line(knowledge, encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(weights, "MUSEUM_CROSS_ENCODER", tmp_path / "nowhere")
+    monkeypatch.setattr(weights, "MUSEUM_DPR", tmp_path / "nowhere")
+    for name in ("cross-encoder", "dpr"):
+        with pytest.raises(ModelUnavailable, match=r"^the model [^\n]*nowhere[^\n]*$"):
+            make_retriever(name, knowledge, encoder)
+
+
+def test_dprs_differences_are_two_and_come_back_as_they_were_saved(dpr, museum, passages):
+    towers, loaded = DPREncoder(), DPREncoder(f"{museum}/dpr/question", f"{museum}/dpr/passage")
+    adapted(towers.question, 0)
+    adapted(towers.passage, 1)
+    for encode, texts in (("encode_questions", [QUERY]), ("encode_passages", passages)):
+        vectors = getattr(loaded, encode)(texts)
+        np.testing.assert_allclose(vectors, getattr(towers, encode)(texts), atol=0.05)  # saved in float16
+        assert not np.allclose(vectors, getattr(dpr, encode)(texts), atol=0.5)
+
+
+def test_a_cross_encoder_is_a_retriever_by_its_folder_and_a_published_one_by_its_name(knowledge, encoder, museum):
+    found = make_retriever(str(museum / "cross-encoder"), knowledge, encoder).retrieve(QUERY, 4)
+    hybrid = make_retriever("hybrid", knowledge, encoder)
+    model = CrossEncoder.load(museum / "cross-encoder")
+    assert found == RerankedRetriever(hybrid, model, knowledge.passages).retrieve(QUERY, 4)
+    with pytest.raises(ModelUnavailable, match="cross-encoder/nothing is not on this machine"):
+        make_retriever("cross-encoder/nothing", knowledge, encoder)
 
 
 class TestRerankedByACrossEncoder(RetrieverContract):

@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,15 @@ from rag_lib.museum.collection import Question
 from rag_lib.museum.report import compare
 from rag_lib.training.generator.examples import Phase, search_contexts
 from rag_lib.training.generator.features import Featurizer, GeneratorSettings, batches
-from rag_lib.training.generator.recipes import Evaluate, own_evaluation, own_settings, own_tasks
+from rag_lib.training.generator.recipes import (
+    OWN,
+    OWN_PHASE,
+    Evaluate,
+    own_evaluation,
+    own_settings,
+    own_tasks,
+    readable,
+)
 from rag_lib.training.generator.triples import UnanswerableTask, hold_out, read_triples, triple_from_row
 
 NAMES = ["Ada", "Bela", "Cora", "Dora", "Edda", "Fred", "Gus", "Hal", "Ida", "Jan"]
@@ -192,6 +201,56 @@ def test_a_users_own_triples_train_a_generator_that_answers(data, tmp_path, caps
 def test_a_stage_takes_no_settings_of_its_own(tmp_path, capsys):
     assert main(["train", "generator", "--stage", "museum", "--output", str(tmp_path), "--rank", "3"]) == 1
     assert "go with --data" in capsys.readouterr().err
+
+
+def transcript(answer: str, at: int, words: int = 500) -> str:
+    """A text without a full stop, as speech is written down by machines."""
+    return " ".join(answer if i == at else f"and{i % 37} then" for i in range(words // 2))
+
+
+TRANSCRIPTS = [
+    {"question": f"Who spoke in {place}?", "title": place, "context": transcript(name, 20 + 20 * i), "answers": [name]}
+    for i, (name, place) in enumerate(zip(NAMES, PLACES, strict=True))
+]
+
+
+def test_transcripts_without_a_full_stop_are_trained_on_and_never_become_no_answer():
+    tokenizer = load_perigee(GENERATOR)[1]
+    triples = [triple_from_row(parse(row)) for row in TRANSCRIPTS]
+    featurizer = Featurizer(tokenizer, OWN)
+    assert readable(triples, featurizer) == (triples, [])
+    tasks = own_tasks(triples, search_contexts(triples))
+    phase = replace(OWN_PHASE, mixture=(("ask", 1.0),), quotes=0.5)
+    settings = replace(OWN, phases=(phase,), batch_size=16, pool_batches=8)
+    drawn = list(itertools.islice(batches(featurizer, tasks, settings, 0), 8))
+    silent = [f.labels[0] == tokenizer.mask_token_id for batch in drawn for f in batch]
+    assert len(silent) == 128 and sum(silent) / 128 < 2 * phase.missing
+    rng = random.Random(0)
+    for i in range(60):
+        example = tasks["ask"].example(i % 10, replace(phase, missing=0.0), rng)
+        assert (
+            example.target == triples[i % 10].answer and len(example.sources[example.place.source].text.split()) < 160
+        )
+
+
+def test_a_row_that_no_cut_makes_short_enough_is_named(tmp_path, capsys, monkeypatch):
+    """Text without spaces cannot be cut at words."""
+    long = {"question": "谁画了塔？", "context": "塔" * 900 + "安娜" + "蓝" * 900}
+    long |= {"answers": {"text": ["安娜"], "answer_start": [900]}}
+    triples = [triple_from_row(parse(row)) for row in (*TRANSCRIPTS, long, long | {"answers": []})]
+    kept, left_out = readable(triples, Featurizer(load_perigee(GENERATOR)[1], OWN))
+    assert len(kept) == 10 and [t.question for t in left_out] == ["谁画了塔？"] * 2
+
+    def stop(*_):
+        raise RuntimeError("training would begin")
+
+    monkeypatch.setattr("rag_lib.training.generator.recipes.train", stop)
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, [*TRANSCRIPTS, long])), encoding="utf-8")
+    (tmp_path / "validation.jsonl").write_text(json.dumps(TRANSCRIPTS[0]))
+    assert main(["train", "generator", "--data", str(tmp_path), "--output", str(tmp_path / "run")]) == 1
+    captured = capsys.readouterr()
+    assert "left out: 谁画了塔？ (the context cannot be cut" in captured.err and "1 rows left out" in captured.out
+    assert "10 triples to train on" in captured.out
 
 
 def test_the_comparison_is_paired():

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from fakes import save_tiny_encoder
 from hypothesis import given
 from hypothesis import strategies as st
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
 from sentence_transformers.util import maxsim
-from train_small import save_tiny_encoder
 from transformers import DPRConfig, DPRContextEncoder, DPRQuestionEncoder
 
 from rag_lib.__main__ import main
@@ -30,9 +30,9 @@ from rag_lib.training.retriever.contrastive import (
     batch_loss,
     contrastive_loss,
     max_sim,
-    schedule,
     train,
 )
+from rag_lib.training.retriever.loop import schedule
 from rag_lib.training.retriever.pairs import (
     Pair,
     bm25_scores,
@@ -42,7 +42,7 @@ from rag_lib.training.retriever.pairs import (
     read_pairs,
     with_negatives,
 )
-from rag_lib.training.retriever.recipes import METRICS, dense_ranks, summary
+from rag_lib.training.retriever.recipes import METRICS, dense_ranks, ranks_of, summary
 from rag_lib.training.run import CheckpointUnusable
 
 SHIPS = ["Vostok", "Gemini", "Apollo", "Soyuz", "Mir", "Skylab", "Salyut", "Ariane"]
@@ -105,6 +105,54 @@ def test_a_validation_file_is_held_out_whole_and_many_passages_lose_a_tenth(tmp_
     (tmp_path / "validation.jsonl").write_text("\n".join(rows[:3]))
     pairs, held_out, _ = read_pairs(tmp_path)
     assert [p.question for p in held_out] == ["0?", "1?", "2?"] and len(pairs) == 400
+
+
+SEVERAL = [
+    {"question": "Who flew?", "text": "Gagarin flew in 1961.", "answers": ["Gagarin"]},
+    {"question": "who flew", "text": "Tereshkova flew in 1963.", "answers": ["Tereshkova"]},
+    {"question": "Who swam?", "text": "A fish swam and nobody flew.", "answers": ["A fish"]},
+]
+
+
+def test_passages_of_one_question_are_never_each_others_negatives(tmp_path):
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, SEVERAL)))
+    pairs, _, _ = read_pairs(tmp_path)
+    passages = distinct_passages(pairs)
+    assert [p.others for p in pairs] == [(passages[1],), (passages[0],), ()]
+    for mined in (
+        with_negatives(pairs, passages, bm25_scores(pairs, passages)),
+        with_negatives(pairs, passages, np.ones((3, 3)), margin=1.0),
+    ):
+        assert [p.negatives for p in mined[:2]] == [(passages[2],), (passages[2],)]
+        assert set(mined[2].negatives) <= {passages[0], passages[1]}
+
+    class Towers:
+        def questions(self, questions):
+            return torch.nn.Linear(1, 1), {"input_ids": torch.zeros(3, 1), "attention_mask": torch.ones(3, 1)}
+
+        passages = questions
+
+        def embed(self, module, inputs):
+            return torch.eye(3), torch.zeros(3, 1, 3)
+
+    loss = batch_loss(Towers(), pairs, passages, replace(SETTINGS, late=0.0, scale=1.0))
+    expected = [-np.log(np.e / (np.e + 1))] * 2 + [-np.log(np.e / (np.e + 2))]
+    assert loss.item() == pytest.approx(np.mean(expected))
+
+
+def test_a_questions_other_passage_does_not_count_against_it():
+    queries, passages = np.array([[1.0, 0.0]]), np.array([[0.5, 0.0], [0.9, 0.0], [0.7, 0.0]])
+    assert ranks_of(queries, passages, [0]).tolist() == [3]
+    assert ranks_of(queries, passages, [0], [[1]]).tolist() == [2]
+    assert ranks_of(queries, passages, [0], [[1, 2]]).tolist() == [1]
+
+
+def test_a_question_that_is_held_out_is_not_trained_on_with_another_passage(tmp_path):
+    rows = [json.dumps({"question": f"Question {i % 300}?", "text": f"Passage {i}."}) for i in range(400)]
+    (tmp_path / "a.jsonl").write_text("\n".join(rows))
+    training, held_out, _ = read_pairs(tmp_path)
+    assert len(held_out) == 40 and len(training) < 360
+    assert not {p.question for p in training} & {p.question for p in held_out}
 
 
 def test_rows_for_the_generator_are_pairs_as_well(tmp_path):

@@ -14,16 +14,15 @@ from pathlib import Path
 from unittest import mock
 
 import torch
-from fakes import SETTINGS, small_model
+from fakes import SETTINGS, save_tiny_encoder, small_model
 from safetensors.torch import save_file
-from sentence_transformers import SentenceTransformer, models
-from transformers import BertConfig, BertModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from rag_lib.evaluation.squad import parse
 from rag_lib.files import append_json
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.models.reader import BartReader
-from rag_lib.models.weights import encoder_source, load_minilm, load_tokenizer
+from rag_lib.models.weights import load_minilm
 from rag_lib.training.generator import learning
 from rag_lib.training.generator.examples import ReadingTask, search_contexts
 from rag_lib.training.generator.triples import triple_from_row
@@ -81,23 +80,6 @@ def read_by(folder: Path, process: int) -> list[list[str]]:
     """The texts that a process read, line by line."""
     lines = file_of_reading(folder, process).read_text(encoding="utf-8").splitlines()
     return [json.loads(line)["texts"] for line in lines]
-
-
-def save_tiny_encoder(folder: Path) -> str:
-    """A random sentence encoder of one narrow layer, saved as Sentence Transformers saves one; returns where."""
-    tokenizer = load_tokenizer(encoder_source())
-    torch.manual_seed(0)
-    bert = BertModel(
-        BertConfig(
-            vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-            intermediate_size=32, initializer_range=0.3,
-        )
-    )  # fmt: skip
-    bert.save_pretrained(folder / "bert")
-    tokenizer.save_pretrained(folder / "bert")
-    word = models.Transformer(str(folder / "bert"), max_seq_length=64)
-    SentenceTransformer(modules=[word, models.Pooling(16)], device="cpu").save_pretrained(str(folder / "st"))
-    return str(folder / "st")
 
 
 def start_of(model: str) -> BartReader | SentenceEncoder:

@@ -18,7 +18,9 @@ from rag_lib.generation.prompts import conversation
 from rag_lib.indexing.analysis import Analyzer
 from rag_lib.indexing.bm25 import BM25
 from rag_lib.indexing.documents import Source, indexed_text
-from rag_lib.indexing.splitting import Splitting, passage_spans, sentence_spans
+from rag_lib.indexing.splitting import Splitting, passage_spans, sentence_pieces, sentence_spans
+
+LONGEST = 60  # words of a sentence that is read, and quoted, whole
 
 
 @dataclass(frozen=True)
@@ -84,8 +86,11 @@ class Task(Protocol):
 
 
 def cut_around(text: str, start: int, end: int, words: int, rng: random.Random) -> tuple[int, int]:
-    """Span of whole sentences that holds `text[start:end]` and has about `words` words."""
-    spans = sentence_spans(text)
+    """Span of whole sentences that holds `text[start:end]` and has about `words` words.
+
+    A sentence of more than LONGEST words, as transcripts without full stops have, is cut into parts of so many.
+    """
+    spans = sentence_pieces(text, LONGEST)
     first = max((i for i, s in enumerate(spans) if s[0] <= start), default=0)
     last = min((i for i, s in enumerate(spans) if s[1] >= end), default=len(spans) - 1)
     last = max(first, last)
@@ -139,11 +144,12 @@ class ReadingTask:
         n = rng.randint(0, len(others))
         sources = (*others[:n], Source(t.title, t.context[a:b]), *others[n:])
         place = Place(n, t.start - a, end - a)
-        if rng.random() >= phase.quotes:
-            return Example(self.job, t.question, sources, t.answer, literal=True, place=place)
-        c, d = cut_around(t.context, t.start, end, 0, rng)
-        job = rng.choice((QUOTE, REPLY))
-        return Example(job, t.question, sources, t.context[c:d], literal=True, place=place)
+        if rng.random() < phase.quotes:
+            c, d = cut_around(t.context, t.start, end, 0, rng)
+            if len(t.context[c:d].split()) < LONGEST:  # else it may be part of a sentence, which is no quotation
+                job = rng.choice((QUOTE, REPLY))
+                return Example(job, t.question, sources, t.context[c:d], literal=True, place=place)
+        return Example(self.job, t.question, sources, t.answer, literal=True, place=place)
 
 
 PRONOUNS = ("it", "he", "she", "they", "that", "this")

@@ -41,7 +41,7 @@ from rag_lib.training.generator.examples import (
     search_contexts,
     summary_example,
 )
-from rag_lib.training.generator.features import GeneratorSettings
+from rag_lib.training.generator.features import Featurizer, GeneratorSettings
 from rag_lib.training.generator.learning import train
 from rag_lib.training.generator.triples import UnanswerableTask, read_triples, triple_from_row
 
@@ -169,6 +169,20 @@ def own_tasks(triples: Sequence[Triple], search: Search) -> dict[str, Task]:
     return {name: task for name, task in tasks.items() if len(task)}
 
 
+def readable(triples: Sequence[Triple], featurizer: Featurizer) -> tuple[list[Triple], list[Triple]]:
+    """The triples whose contexts can be cut around the answer to what the model reads, and the others.
+
+    Drawn among the rest, those others would leave only the questions to which no passage holds an answer.
+    """
+    phase = replace(OWN_PHASE, words=(OWN_PHASE.words[0],) * 2, sources=(1, 1), missing=0.0, quotes=0.0)
+    found: tuple[list[Triple], list[Triple]] = ([], [])
+    for triple in triples:
+        (task,) = own_tasks([triple], lambda query: []).values()
+        example = task.example(0, phase, random.Random(0))
+        found[featurizer(example, apart=True) is None].append(triple)
+    return found
+
+
 def own_settings(tasks: Mapping[str, Task], share: float = 1.0, **changes: float) -> GeneratorSettings:
     """`OWN` for these tasks: every triple is seen `PASSES` times, or as often as the recipe's length allows.
 
@@ -211,15 +225,20 @@ def train_own(
         CheckpointUnusable: `folder` holds a run with other settings or data.
     """
     training, held_out, broken = read_triples(data)
+    model, tokenizer = load_perigee(start) if start else load_perigee(GENERATOR, adapter=False)
+    training, unreadable = readable(training, Featurizer(tokenizer, OWN))
+    if not training:
+        raise ValueError(f"{data} holds no row whose context can be cut to what the model reads")
     search = search_contexts([*training, *held_out])
     tasks = own_tasks(training, search)
     settings = own_settings(tasks, share, **changes)
     torch.manual_seed(settings.seed)
-    model, tokenizer = load_perigee(start) if start else load_perigee(GENERATOR, adapter=False)
     if processes.is_first():
-        for message in broken:
+        long = [f"{t.question} (the context cannot be cut at words to what the model reads)" for t in unreadable]
+        for message in (*broken, *long):
             print(f"left out: {message}", file=sys.stderr)
-        print(f"{len(training)} triples to train on, {len(held_out)} held out, {len(broken)} rows left out")
+        left_out = len(broken) + len(long)
+        print(f"{len(training)} triples to train on, {len(held_out)} held out, {left_out} rows left out")
     train(model.to(device), tokenizer, tasks, folder, settings, own_evaluation(own_tasks(held_out, search), tokenizer))
     if processes.is_first():
         if settings.rank:

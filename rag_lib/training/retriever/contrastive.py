@@ -17,17 +17,16 @@ from typing import Protocol
 import torch
 from torch.nn import functional as F
 from torch.nn.utils import parametrize
-from tqdm.auto import tqdm
 
 from rag_lib.indexing.documents import Source, indexed_text
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.models.adapters import add_adapter
 from rag_lib.retrieval.dpr import DPREncoder
-from rag_lib.training.processes import count, is_first, rank, total
+from rag_lib.training.processes import count, rank, total
+from rag_lib.training.retriever.loop import fit, schedule
 from rag_lib.training.retriever.pairs import Pair, distinct_passages, epoch_batches, is_right
 from rag_lib.training.run import TrainingRun
 
-LOG_EVERY = 10  # steps
 GOAL = "nDCG@10"  # the figure of an evaluation by which the best weights are chosen
 
 
@@ -221,12 +220,6 @@ def batch_loss(
     return loss
 
 
-def schedule(step: int, total: int, warmup: float) -> float:
-    """Factor of the learning rate: it rises to 1 over the first share `warmup` of the steps, then falls to 0."""
-    rising = warmup * total
-    return (step + 1) / (rising + 1) if step < rising else (total - step) / (total - rising)
-
-
 class Learner:
     """Towers, the batches that they read, and the run they are in."""
 
@@ -266,19 +259,14 @@ class Learner:
         drawn = [n for ns in hard.values() for n in rng.sample(ns, min(self.settings.negatives, len(ns)))]
         return chosen, list(dict.fromkeys([*hard, *drawn]))
 
-    def step(self, pairs: Sequence[Pair], passages: Sequence[Source]) -> float:
-        """One step of the optimizer; returns the loss."""
+    def step(self, epoch: int, number: int) -> float:
+        """See `Lessons.step`."""
+        pairs, passages = self.batch(epoch, number)
         with torch.autocast(self.run.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
             loss = batch_loss(self.towers, pairs, passages, self.settings)
         # Every process has the whole loss, and the gradient of its own texts.
         self.run.step(loss / count(), schedule(self.run.done, self.total, self.settings.warmup))
         return loss.item()
-
-    @property
-    def finished(self) -> int:
-        """The number of whole epochs that lie behind."""
-        ends = (sum(map(len, self.epochs[: e + 1])) for e in range(len(self.epochs)))
-        return next((e for e, end in enumerate(ends) if end > self.run.done), len(self.epochs))
 
 
 def train(
@@ -298,29 +286,4 @@ def train(
         ValueError: there are no two pairs with different passages.
         CheckpointUnusable: the checkpoint there is damaged, or of a run with other settings, data or model.
     """
-    learner = Learner(towers, pairs, folder, settings)
-    run = learner.run
-    losses: list[float] = []
-    bar = tqdm(total=learner.total, initial=run.done, unit="step", desc="training", disable=not is_first())
-
-    def measure() -> None:
-        if evaluate:
-            run.measure(evaluate, bar, epoch=learner.finished)
-
-    with bar:
-        if run.done == 0:
-            measure()
-        for epoch in range(learner.finished, settings.epochs):
-            start = sum(map(len, learner.epochs[:epoch]))
-            for number in range(run.done - start, len(learner.epochs[epoch])):
-                losses.append(learner.step(*learner.batch(epoch, number)))
-                bar.update()
-                bar.set_postfix(loss=f"{losses[-1]:.3f}")
-                if run.done % LOG_EVERY == 0 or run.done == learner.total:
-                    run.log({"loss": round(sum(losses) / len(losses), 4)})
-                    losses.clear()
-                if learner.finished == epoch:  # the end of an epoch is saved once it is measured
-                    run.save(after=settings.save_every)
-            measure()
-            run.save()
-    run.take_best()
+    fit(Learner(towers, pairs, folder, settings), settings.save_every, evaluate)

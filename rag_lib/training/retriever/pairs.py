@@ -31,12 +31,14 @@ class Pair:
     Attributes:
         answers: all acceptable answers, where they are known; a passage that holds one of them is no negative.
         negatives: passages that look right and are not, the hardest first.
+        others: further passages that answer the same question; they are no negatives either.
     """
 
     question: str
     passage: Source
     answers: tuple[str, ...] = ()
     negatives: tuple[Source, ...] = ()
+    others: tuple[Source, ...] = ()
 
 
 def pair_from_row(row: Row) -> Pair:
@@ -62,6 +64,7 @@ def read_pairs(folder: Path) -> tuple[list[Pair], list[Pair], list[BadLine]]:
         ValueError: there is no such file, or not two different passages to train on.
     """
     training, held_out, broken = read_own(folder, pair_from_row)
+    training, held_out = with_others(training), with_others(held_out)
     if not held_out:
         training, held_out = hold_out(training)
     if len(distinct_passages(training)) < 2:
@@ -77,13 +80,27 @@ def distinct_passages(pairs: Sequence[Pair]) -> list[Source]:
     return list(dict.fromkeys(p.passage for p in pairs))
 
 
+def with_others(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs, each with the passages of those that ask the same question."""
+    passages: dict[str, list[Source]] = {}
+    for pair in pairs:
+        passages.setdefault(normalize_answer(pair.question), []).append(pair.passage)
+    found = (dict.fromkeys(passages[normalize_answer(p.question)]) for p in pairs)
+    return [replace(p, others=tuple(s for s in each if s != p.passage)) for p, each in zip(pairs, found, strict=True)]
+
+
 def hold_out(pairs: Sequence[Pair]) -> tuple[list[Pair], list[Pair]]:
-    """Pairs to train on, and those of a tenth of the passages; none where there are few passages."""
+    """Pairs to train on, and those of a tenth of the passages; none where there are few passages.
+
+    A question that is held out is not trained on with another passage either.
+    """
     passages = distinct_passages(pairs)
     if len(passages) < HELD_OUT_FROM:
         return list(pairs), []
     held = set(random.Random(0).sample(passages, len(passages) // 10))
-    return [p for p in pairs if p.passage not in held], [p for p in pairs if p.passage in held]
+    second = [p for p in pairs if p.passage in held]
+    asked = {p.question for p in second}
+    return [p for p in pairs if p.passage not in held and p.question not in asked], second
 
 
 def holds_answer(passage: Source, answers: Sequence[str]) -> bool:
@@ -94,7 +111,7 @@ def holds_answer(passage: Source, answers: Sequence[str]) -> bool:
 
 def is_right(pair: Pair, passage: Source) -> bool:
     """Whether a passage must not serve as a negative for a pair's question."""
-    return passage == pair.passage or holds_answer(passage, pair.answers)
+    return passage in (pair.passage, *pair.others) or holds_answer(passage, pair.answers)
 
 
 def with_negatives(

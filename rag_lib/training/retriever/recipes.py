@@ -38,19 +38,35 @@ DEPTH = 20  # ranks beyond it count as not found
 METRICS = ranking_metrics((1, 5, DEPTH))
 
 
-def ranks_of(queries: np.ndarray, passages: np.ndarray, right: Sequence[int]) -> np.ndarray:
-    """The rank of each query's right passage (a row of `passages`), 0 beyond DEPTH; ties count against it."""
-    scores = queries @ passages.T
+def ranks_of(
+    queries: np.ndarray, passages: np.ndarray, right: Sequence[int], others: Sequence[Sequence[int]] | None = None
+) -> np.ndarray:
+    """The rank of each query's right passage (a row of `passages`), 0 beyond DEPTH; ties count against it.
+
+    Args:
+        others: each query's further right passages, which do not count against it.
+    """
+    scores = np.array(queries @ passages.T, dtype=float)
     own = scores[np.arange(len(right)), right]
+    for row, rows in zip(scores, others or (), strict=False):
+        row[list(rows)] = -np.inf
     ranks = (scores >= own[:, None]).sum(axis=1)
     return np.where(ranks <= DEPTH, ranks, 0)
 
 
+def passage_ranks(
+    queries: np.ndarray, vectors: np.ndarray, pairs: Sequence[Pair], passages: Sequence[Source]
+) -> np.ndarray:
+    """`ranks_of` each pair's passage, from the vectors of the pairs' questions and of the passages."""
+    places = {passage: i for i, passage in enumerate(passages)}
+    others = [[places[s] for s in p.others if s in places] for p in pairs]
+    return ranks_of(queries, vectors, [places[p.passage] for p in pairs], others)
+
+
 def dense_ranks(encoder: SentenceEncoder, pairs: Sequence[Pair], passages: Sequence[Source]) -> np.ndarray:
     """The rank of each pair's passage among `passages`."""
-    places = {passage: i for i, passage in enumerate(passages)}
     vectors = encoder.encode_passages([indexed_text(p) for p in passages])
-    return ranks_of(encoder.encode_queries([p.question for p in pairs]), vectors, [places[p.passage] for p in pairs])
+    return passage_ranks(encoder.encode_queries([p.question for p in pairs]), vectors, pairs, passages)
 
 
 def summary(ranks: np.ndarray) -> dict[str, float]:
@@ -129,11 +145,10 @@ def train_dpr(data: Path, folder: Path, settings: RetrieverSettings = DPR, devic
     training, held_out = own_pairs(data)
     encoder = DPREncoder(device=device)
     passages = distinct_passages([*training, *held_out])
-    places = {passage: i for i, passage in enumerate(passages)}
 
     def evaluate() -> dict[str, float]:
         questions, vectors = encoder.encode_questions([p.question for p in held_out]), encoder.encode_passages(passages)
-        return summary(ranks_of(questions, vectors, [places[p.passage] for p in held_out]))
+        return summary(passage_ranks(questions, vectors, held_out, passages))
 
     negatives = against_bm25(training, distinct_passages(training))
     towers = TwoTowers(encoder, settings.max_tokens)

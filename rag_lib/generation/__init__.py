@@ -21,6 +21,8 @@ __all__, __getattr__, __dir__ = exports(
         "evidence": "Quotation evidence_logs missing_probability positions runs sentences",
         "seq2seq": "Seq2SeqGenerator",
         "reader": "EvidenceReader",
+        "chat_prompts": "NO_ANSWER build_chat_prompt",
+        "chat": "ChatGenerator",
         "catalogue": "GENERATORS make_generator",
     },
 )

@@ -23,19 +23,37 @@ def seq2seq(name: str | None, decoding: Decoding | None) -> Generator:
     return Seq2SeqGenerator.load(name, decoding)
 
 
+def chat(name: str | None, decoding: Decoding | None) -> Generator:
+    """The bundled chat model, or one of the hub."""
+    from rag_lib.generation.chat import ChatGenerator
+
+    return ChatGenerator.load(name, decoding)
+
+
+def by_its_files(name: str, decoding: Decoding | None) -> Generator:
+    """A model of the hub, or in a folder, as which its files show it: a chat model where it is decoder-only."""
+    from rag_lib.models.chat import is_decoder_only, is_difference
+    from rag_lib.models.weights import is_bundled
+
+    if is_difference(name):
+        return chat(name, decoding)
+    if is_bundled(name):
+        return bundled(name, decoding)
+    return (chat if is_decoder_only(name) else seq2seq)(name, decoding)
+
+
 GENERATORS: dict[str, Callable[[str, Decoding | None], Generator]] = {
     "perigee": lambda name, decoding: bundled(None, decoding),  # the one that `ask` uses
     "perigee-base": bundled,  # the same before it was trained on the museum
+    "chat": chat,  # the bundled chat model, which replies in sentences
+    "chat-base": chat,  # the same as published
 }
 
 
 def make_generator(name: str | None = None, decoding: Decoding | None = None) -> Generator:
-    """A generator by one of the names in GENERATORS, or a sequence-to-sequence model of the hub; None: the bundled one.
+    """A generator by one of the names in GENERATORS, or a model of the hub, or in a folder; None: the bundled one.
 
     Raises:
         ModelUnavailable: it cannot be had.
     """
-    from rag_lib.models.weights import is_bundled
-
-    make = GENERATORS.get(name or "perigee", bundled if is_bundled(name) else seq2seq)
-    return make(name, decoding)
+    return GENERATORS.get(name or "perigee", by_its_files)(name, decoding)

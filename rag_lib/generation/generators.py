@@ -35,7 +35,7 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Place:
-    """Where an answer stands: `sources[source].text[start:end]`."""
+    """Where an answer stands, or what supports it: `sources[source].text[start:end]`."""
 
     source: int
     start: int
@@ -57,7 +57,7 @@ class Generation:
         text: the answer; empty where the model said that the sources do not hold it.
         score: how sure the model is, from 0 to 1. The bundled one says the probability that the answer is right; others
             say that of their words.
-        place: where it stands, if it is a quotation.
+        place: where it stands, if it is a quotation; else the sentence that it cites, if it cites one.
         used: the sources that were read, as positions in the list that was given.
         tokens: what was written token by token; empty where a generator does not know.
         prompts: the inputs that the model read; empty where a generator does not tell.
@@ -90,6 +90,8 @@ class Generator(Protocol):
         self, questions: Sequence[str], sources: Sequence[Sequence[Source]], job: Job = ANSWER
     ) -> list[Generation]:
         """A text for each question from its own sources, best source first; of one that is too long the beginning.
+
+        Without a job, a generator does what it does best: the bundled one answers in a few words, a chat model replies.
 
         Raises:
             QuestionTooLong: a question leaves no room for a source.

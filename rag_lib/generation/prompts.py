@@ -6,7 +6,7 @@ is that of Fusion-in-Decoder (Izacard and Grave, 2021).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
@@ -97,6 +97,25 @@ def conversation(history: Sequence[tuple[str, str]]) -> Source:
     return Source("conversation", " ".join(f"visitor: {visitor} guide: {guide}" for visitor, guide in history))
 
 
+def fit(lay_out: Callable[[Sequence[int]], Prompt], sources: int, budget: int) -> Prompt:
+    """The prompt that `lay_out` makes of the sources that fit, by their positions; one that does not is left out whole.
+
+    Raises:
+        QuestionTooLong: there are sources, but none fits beside the question; or the question alone does not fit.
+    """
+    prompt = lay_out([])
+    for i in range(sources):
+        longer = lay_out([*prompt.used, i])
+        if longer.tokens <= budget:
+            prompt = longer
+    if prompt.tokens > budget or (sources and not prompt.used):
+        raise QuestionTooLong(
+            f"the question takes {prompt.tokens} of the {budget} tokens that the generator reads: "
+            "no passage fits beside it; ask it in fewer words"
+        )
+    return prompt
+
+
 def build_prompt(
     question: str,
     sources: Sequence[Source],
@@ -118,17 +137,7 @@ def build_prompt(
         text = form.render(job, question, [sources[i] for i in used])
         return Prompt(question, text, tuple(used), len(tokenizer(text, verbose=False)["input_ids"]))
 
-    prompt = lay_out([])
-    for i in range(len(sources)):
-        longer = lay_out([*prompt.used, i])
-        if longer.tokens <= budget:
-            prompt = longer
-    if prompt.tokens > budget or (sources and not prompt.used):
-        raise QuestionTooLong(
-            f"the question takes {prompt.tokens} of the {budget} tokens that the generator reads: "
-            "no passage fits beside it; ask it in fewer words"
-        )
-    return prompt
+    return fit(lay_out, len(sources), budget)
 
 
 def cut_to_fit(

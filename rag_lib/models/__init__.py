@@ -14,6 +14,7 @@ __all__, __getattr__, __dir__ = exports(
         """,
         "reader": "BartReader",
         "warm_start": "bart_from_bert",
-        "adapters": "LowRank adapter_weights add_adapter apply_adapter merge_adapter",
+        "chat": "CHAT CHAT_BASE bundled_chat load_chat",
+        "adapters": "LowRank adapter_weights add_adapter add_side_paths apply_adapter merge_adapter",
     },
 )

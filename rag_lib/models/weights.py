@@ -193,16 +193,16 @@ def checked_shards(folder: Path) -> list[str]:
     return list(shards)
 
 
-def load_adapter(folder: Path) -> dict[str, torch.Tensor]:
+def load_adapter(folder: Path, name: str = ADAPTER) -> dict[str, torch.Tensor]:
     """A low-rank difference that `save_adapter` wrote.
 
     Raises:
         ModelUnavailable: it is missing or its SHA-256 is not the recorded one.
     """
-    if ADAPTER not in checked_shards(folder):
-        raise ModelUnavailable(f"there is no {ADAPTER} in {folder}")
+    if name not in checked_shards(folder):
+        raise ModelUnavailable(f"there is no {name} in {folder}")
     with hub_errors(str(folder)):
-        return load_file(folder / ADAPTER)
+        return load_file(folder / name)
 
 
 def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartReader, PreTrainedTokenizerBase]:
@@ -252,10 +252,10 @@ def save_perigee(model: BartReader, folder: Path) -> None:
     record_digests(folder)
 
 
-def save_adapter(weights: dict[str, torch.Tensor], folder: Path) -> None:
+def save_adapter(weights: dict[str, torch.Tensor], folder: Path, name: str = ADAPTER) -> None:
     """Writes a low-rank difference in float16 beside the layers it belongs to, and its SHA-256."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.half().contiguous() for k, v in weights.items()}, folder / ADAPTER)
+    save_file({k: v.half().contiguous() for k, v in weights.items()}, folder / name)
     record_digests(folder)
 
 

@@ -77,6 +77,14 @@ def train_generator(options: argparse.Namespace) -> None:
         train_museum(options.output, options.start, options.examples, device)
 
 
+def train_chat(options: argparse.Namespace) -> None:
+    """Trains the difference to the bundled chat model."""
+    from rag_lib.museum.chat_recipe import train_museum_chat
+
+    with joined(options.device) as device:
+        train_museum_chat(options.output, options.start, options.examples, device)
+
+
 def train_retriever(options: argparse.Namespace) -> None:
     """Trains the museum's encoder, and measures it; or its DPR, or its cross-encoder."""
     from rag_lib.museum.ranker_recipe import train_cross_encoder, train_dpr

@@ -13,7 +13,7 @@ from rag_lib.evaluation.answers import match, match_f1, normalize_answer, rouge_
 from rag_lib.evaluation.ranking import of_ranks, ranking_metrics
 from rag_lib.evaluation.statistics import Estimate, auroc_estimate, bootstrap, paired_difference, risk_coverage
 from rag_lib.generation.generators import Generation, Generator
-from rag_lib.generation.jobs import REWRITE, SUMMARIZE
+from rag_lib.generation.jobs import ANSWER, REWRITE, SUMMARIZE
 from rag_lib.generation.prompts import conversation
 from rag_lib.hits import Hit
 from rag_lib.indexing.documents import Source
@@ -109,7 +109,7 @@ def read(
     done: list[Generation] = []
     for i in tqdm(range(0, len(questions), 32), desc="answering"):
         sources = [[p.source for p in each] for each in found[i : i + 32]]
-        done += generator.generate([q.question for q in questions[i : i + 32]], sources)
+        done += generator.generate([q.question for q in questions[i : i + 32]], sources, ANSWER)
     return done
 
 

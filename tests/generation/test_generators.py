@@ -4,7 +4,7 @@ import shutil
 import pytest
 import torch
 from contracts import GeneratorContract
-from fakes import FixedGenerator
+from fakes import FixedGenerator, snapshot_in_cache
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
     BartConfig,
@@ -282,13 +282,8 @@ def byte_level_tokenizer() -> PreTrainedTokenizerFast:
 
 def lay_out_in_cache(cache, name: str, architecture: str) -> None:
     """Lays a small random model out as the hub's cache does."""
-    repository = cache / f"models--{name.replace('/', '--')}"
-    snapshot = repository / "snapshots" / ("a" * 40)
-    snapshot.mkdir(parents=True)
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text("a" * 40)
     torch.manual_seed(0)
-    small(architecture, byte_level_tokenizer(), snapshot)
+    small(architecture, byte_level_tokenizer(), snapshot_in_cache(cache, name))
 
 
 @pytest.mark.parametrize(

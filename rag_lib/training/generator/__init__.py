@@ -13,5 +13,6 @@ __all__, __getattr__, __dir__ = exports(
         "learning": "train",
         "recipes": "train_own train_stage",
         "triples": "read_triples",
+        "chat": "train_chat",
     },
 )

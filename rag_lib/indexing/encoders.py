@@ -77,6 +77,7 @@ class SentenceEncoder:
         source = encoder_source() if self.name == UNTOUCHED_ENCODER or difference else self.name
         with hub_errors(source):
             self.model = SentenceTransformer(source, device=device, model_kwargs=dict(SAFE))
+        self.model.tokenizer.split_special_tokens = True  # "[SEP]" in a text is text, not the end of it
         if difference:
             apply_adapter(self.model[0].auto_model, load_adapter(difference))
         self.dimension = self.model.get_embedding_dimension()

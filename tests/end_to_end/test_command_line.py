@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import pickle
+import re
 import subprocess
 import sys
 import time
@@ -109,11 +110,12 @@ def test_shards_that_are_a_pickle_or_a_list_are_refused(folder, tmp_path, capsys
 
 
 def test_a_passage_that_is_too_long_is_no_reason_to_refuse_a_question(folder, capsys):
-    (folder / "steps.csv").write_text("\n".join(f"tower,{i},steps,{i * 7919 % 1000},painted;blue" for i in range(900)))
+    (folder / "steps.txt").write_text("\n".join(f"tower,{i},steps,{i * 7919 % 1000},painted;blue" for i in range(900)))
     (folder / "tower 2.html").write_text(f"<title>{'The tower that is blue ' * 90}</title><p>It has a red door.</p>")
     assert main(["ask", "Who painted the tower blue?", "--documents", str(folder)]) == 0
     captured = capsys.readouterr()
-    assert "Answer:   Ada Finch" in captured.out and "cut: of 1 passages the title" in captured.err
+    assert "Answer:   Ada Finch" in captured.out
+    assert re.search(r"^cut: of \d+ passages the title", captured.err, re.MULTILINE)
 
 
 def test_evaluate_generation_prints_intervals_and_writes_predictions(tmp_path, capsys):

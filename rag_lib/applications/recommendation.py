@@ -238,16 +238,18 @@ class ShopAssistant:
         )
 
     def related(self, wish: Wish) -> np.ndarray:
-        """Which products share a word with what the wish is about, or lie near it: (products,) of bool."""
+        """Which products share a word with what the wish is about, or are near to it: (products,) of bool."""
         if not wish.about:
             return np.ones(len(self.ids), dtype=bool)
-        nearness = self.knowledge.vectors @ self.encoder.encode_queries([wish.about])[0]
-        return (self.knowledge.bm25.scores(wish.about) > 0) | (nearness >= NEAR)
+        cosines = self.knowledge.vectors @ self.encoder.encode_queries([wish.about])[0]
+        return (self.knowledge.bm25.scores(wish.about) > 0) | (cosines >= NEAR)
 
     def recommend(
         self, wish: Wish, visitor: Visitor | None = None, k: int = 5, without: Collection[str] = ()
     ) -> list[Recommendation]:
         """The at most k best of the products that pass the filters, best first, ties by id.
+
+        Those that have to do with the wish come before the others.
 
         Args:
             without: ids that are not wanted, such as those shown before; what the visitor bought never is.
@@ -258,12 +260,17 @@ class ShopAssistant:
         """
         wish, bought = self.understood(wish, visitor), visitor.bought if visitor else []
         rows = np.flatnonzero(self.allowed(wish, {*bought, *without}))
-        personal = stretched((self.taste if bought else self.popularity).scores(bought)[rows])
-        weight = self.wish_weight if bought else 1.0
-        scores = weight * stretched(self.wished(wish)[rows]) + (1 - weight) * personal if wish.about else personal
+        scores, related = (
+            stretched((self.taste if bought else self.popularity).scores(bought)[rows]),
+            self.related(wish),
+        )
+        if wish.about:
+            weight = self.wish_weight if bought else 1.0
+            scores = (1 - weight) * scores + weight * stretched(self.wished(wish)[rows])
+            scores = (scores + related[rows]) / 2  # what has to do with the wish comes first
         hits = top_k([self.ids[row] for row in rows], scores, check_k(k))
-        related = dict(zip(self.ids, self.related(wish), strict=True))
-        return [self.explained(h, wish, visitor, "" if related[h.id] else wish.about) for h in hits]
+        missed = {i: "" if has_to_do else wish.about for i, has_to_do in zip(self.ids, related, strict=True)}
+        return [self.explained(h, wish, visitor, missed[h.id]) for h in hits]
 
     def wished(self, wish: Wish) -> np.ndarray:
         """The retriever's score of every product for the wish, (products,); 0 where it was not found."""

@@ -163,6 +163,12 @@ def test_it_says_where_a_product_misses_the_wish(assistant, monkeypatch):
     assert not assistant.related(Wish("bread")).any() and assistant.related(Wish()).all()
 
 
+def test_what_has_to_do_with_the_wish_comes_first(assistant, monkeypatch):
+    monkeypatch.setattr(assistant, "wish_weight", 0.0)  # however little the wish counts otherwise
+    monkeypatch.setattr(assistant, "related", lambda wish: np.array([i == "rocket" for i in assistant.ids]))
+    assert found(assistant, Wish("rocket"), BERT)[0] == "rocket" != found(assistant, Wish(), BERT)[0]
+
+
 @pytest.mark.parametrize(("written", "kept"), [("All the seas of the Moon on one large sheet.", True), ("Buy!", False)])
 def test_what_a_generator_made_up_is_not_quoted(tmp_path, monkeypatch, written, kept):
     monkeypatch.setenv("RAG_CACHE", str(tmp_path))

@@ -212,6 +212,8 @@ class ShopAssistant:
         self.ids, self.encoder, self.generator, self.wish_weight = list(self.products), encoder, generator, wish_weight
         self.knowledge = open_products(products, encoder, progress)
         self.retriever = make_retriever("hybrid", self.knowledge, encoder)
+        analyzer = self.knowledge.settings.analyzer
+        self.terms = [set(analyzer(indexed_text(p))) for p in self.knowledge.passages.values()]
         histories = [v.bought for v in visitors]
         self.popularity = Popularity(self.ids, histories)
         self.text = TextProfile(self.ids, self.knowledge.vectors)
@@ -237,6 +239,11 @@ class ShopAssistant:
             f"for this age, {suit_price} have this price"
         )
 
+    def naming(self, wish: Wish) -> np.ndarray:
+        """Which products have every word of what the wish is about, in any form: (products,) of bool."""
+        terms = set(self.knowledge.settings.analyzer(wish.about))
+        return np.array([bool(terms) and terms <= own for own in self.terms])
+
     def related(self, wish: Wish) -> np.ndarray:
         """Which products share a word with what the wish is about, or are near to it: (products,) of bool."""
         if not wish.about:
@@ -249,7 +256,7 @@ class ShopAssistant:
     ) -> list[Recommendation]:
         """The at most k best of the products that pass the filters, best first, ties by id.
 
-        Those that have to do with the wish come before the others.
+        Those that have every word of what the wish is about come before the others.
 
         Args:
             without: ids that are not wanted, such as those shown before; what the visitor bought never is.
@@ -267,7 +274,7 @@ class ShopAssistant:
         if wish.about:
             weight = self.wish_weight if bought else 1.0
             scores = (1 - weight) * scores + weight * stretched(self.wished(wish)[rows])
-            scores = (scores + related[rows]) / 2  # what has to do with the wish comes first
+            scores = (scores + self.naming(wish)[rows]) / 2  # what was asked for by its name comes first
         hits = top_k([self.ids[row] for row in rows], scores, check_k(k))
         missed = {i: "" if has_to_do else wish.about for i, has_to_do in zip(self.ids, related, strict=True)}
         return [self.explained(h, wish, visitor, missed[h.id]) for h in hits]

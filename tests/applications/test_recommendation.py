@@ -163,10 +163,12 @@ def test_it_says_where_a_product_misses_the_wish(assistant, monkeypatch):
     assert not assistant.related(Wish("bread")).any() and assistant.related(Wish()).all()
 
 
-def test_what_has_to_do_with_the_wish_comes_first(assistant, monkeypatch):
+def test_what_was_asked_for_by_its_name_comes_first(assistant, monkeypatch):
     monkeypatch.setattr(assistant, "wish_weight", 0.0)  # however little the wish counts otherwise
-    monkeypatch.setattr(assistant, "related", lambda wish: np.array([i == "rocket" for i in assistant.ids]))
-    assert found(assistant, Wish("rocket"), BERT)[0] == "rocket" != found(assistant, Wish(), BERT)[0]
+    for about in ("rocket", "tower of rockets", "red towers"):
+        assert found(assistant, Wish(about), BERT)[0] == "rocket" != found(assistant, Wish(), BERT)[0]
+    assert found(assistant, Wish("rockets of ice"), BERT) == found(assistant, Wish(), BERT), "none has every word"
+    assert not assistant.naming(Wish("the")).any(), "stop words name nothing"
 
 
 @pytest.mark.parametrize(("written", "kept"), [("All the seas of the Moon on one large sheet.", True), ("Buy!", False)])

@@ -1,4 +1,4 @@
-"""The command line: `python -m rag_lib ask|index|evaluate|train`. Each command lives in its room, in `commands`."""
+"""The command line: `python -m rag_lib ask|recommend|index|evaluate|train`. Each command lives in its room."""
 
 from __future__ import annotations
 
@@ -56,6 +56,15 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP)
     ask.add_argument("-k", type=whole(1), default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
     ask.set_defaults(command="pipeline.commands:ask")
+
+    recommend = commands.add_parser("recommend", help="products of the museum's shop for a wish in your words")
+    recommend.add_argument("wish", nargs="?", default="", help="for whom, about what, up to which price")
+    recommend.add_argument("--visitor", metavar="ID", help="whose purchases count too, such as v-001")
+    recommend.add_argument("-k", type=int, default=5, help="products to recommend (default: 5)")
+    recommend.add_argument(
+        "--generator", metavar="NAME", help="picks the sentence of the reason (default: the encoder does)"
+    )
+    recommend.set_defaults(command="museum.commands:recommend")
 
     index = commands.add_parser("index", help="build an index of documents and save it")
     index.add_argument("--documents", type=folder, default=ARTICLES, metavar="FOLDER")

@@ -154,6 +154,32 @@ def draw_map() -> Figure:
     return figure
 
 
+def draw_flow(
+    boxes: Mapping[str, tuple[float, float, str]], arrows: Sequence[tuple[str, str]], size: tuple[float, float]
+) -> Figure:
+    """Boxes, each with its text, place and colour, and arrows from box to box.
+
+    Args:
+        boxes: (x, y, colour) by the text; a unit is the room that a box has in either direction.
+        arrows: pairs of texts.
+        size: of the figure, in inches.
+    """
+    figure, ax = plt.subplots(figsize=size)
+    texts = {}
+    for text, (x, y, colour) in boxes.items():
+        box = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": BLACK}
+        texts[text] = ax.text(x, y, text, ha="center", va="center", bbox=box, fontsize=13)
+    for start, end in arrows:
+        ends = {"xy": boxes[end][:2], "xytext": boxes[start][:2], "xycoords": "data"}
+        patches = {"patchA": texts[start].get_bbox_patch(), "patchB": texts[end].get_bbox_patch()}
+        style = {"arrowstyle": "->", "linewidth": 1.8, "shrinkA": 2, "shrinkB": 2} | patches
+        ax.annotate("", **ends, arrowprops=style)
+    xs, ys = zip(*((x, y) for x, y, _ in boxes.values()), strict=True)
+    ax.set(xlim=(min(xs) - 0.6, max(xs) + 0.6), ylim=(min(ys) - 0.6, max(ys) + 0.6))
+    ax.axis("off")
+    return figure
+
+
 def show_answer(answer: Answer) -> None:
     """Shows an answer with its sources, the words it quotes marked in their sentence."""
     text = answer.text or (f"not in the documents; a guess would be: {answer.guess}" if answer.guess else "no passage")

@@ -1,7 +1,7 @@
-"""How good a ranking is: recall@k, reciprocal rank and nDCG, as trec_eval computes them.
+"""How good a ranking is: recall@k, reciprocal rank and nDCG, as trec_eval computes them; coverage and novelty.
 
-Taught in notebooks/05_retrieval.ipynb. A ranking is a list of ids, best first. Judgements are a mapping id → grade,
-where a grade above 0 means relevant and an id that is not in it counts as grade 0.
+Taught in notebooks/05_retrieval.ipynb, the last two in 13_recommendation.ipynb. A ranking is a list of ids, best first.
+Judgements are a mapping id → grade, where a grade above 0 means relevant and an id that is not in it counts as grade 0.
 """
 
 from __future__ import annotations
@@ -58,6 +58,24 @@ def ndcg_at_k(ranking: Sequence[str], grades: Mapping[str, int], k: int) -> floa
     gains = [grades[i] if i in relevant else 0 for i in first(ranking, k)]
     ideal = sorted((grades[i] for i in relevant), reverse=True)[:k]
     return float(dcg(gains) / dcg(ideal))
+
+
+def novelty(ranking: Sequence[str], sold: Mapping[str, int], buyers: int, k: int) -> float:
+    """How little known the first k are: their mean -log2 of the share of `buyers` that bought each, in bits.
+
+    One buyer is added to each count, or what nobody bought would be infinitely new (Vargas and Castells, 2011).
+
+    Raises:
+        ValueError: the ranking is empty.
+    """
+    if not ranking:
+        raise ValueError("an empty ranking is neither new nor old")
+    return float(np.mean([-np.log2((sold.get(i, 0) + 1) / (buyers + 1)) for i in ranking[:k]]))
+
+
+def coverage(rankings: Sequence[Sequence[str]], size: int, k: int) -> float:
+    """The share of a catalogue of `size` items that is among the first k of any ranking."""
+    return len({i for ranking in rankings for i in ranking[:k]}) / size
 
 
 Metric = Callable[[Sequence[str], Mapping[str, int]], float]  # of a ranking, given the judgements

@@ -9,9 +9,9 @@ __all__, __getattr__, __dir__ = exports(
     __name__,
     {
         "collection": """
-            Dialogue Evidence Product Question Summary Turn Visitor load_articles load_dialogues
+            Dialogue Evidence Question Summary Turn load_articles load_dialogues
             load_dossiers load_products load_questions load_splits load_summaries
-            load_visitor_questions load_visitors
+            load_visitor_questions load_visitors purchases_of
         """,
         "measure": "gold_passages",
         "retriever_recipe": "load_ranks",

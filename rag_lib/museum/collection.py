@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rag_lib.applications.shop import Product, Purchase, Visitor
 from rag_lib.files import ARTICLES, MUSEUM, read_json_lines
 from rag_lib.indexing.documents import Document, load_documents
 
@@ -88,38 +89,6 @@ class Summary:
     focused: str = ""
 
 
-@dataclass(frozen=True)
-class Product:
-    """Something in the museum's shop; the price is in euros."""
-
-    id: str
-    title: str
-    category: str
-    price: float
-    age_min: int
-    age_max: int
-    topics: tuple[str, ...]
-    description: str
-
-
-@dataclass(frozen=True)
-class Purchase:
-    """A product bought on a day (ISO date), with its rating of 1 to 5 stars, or None where it was not rated."""
-
-    product: str
-    date: str
-    rating: int | None
-
-
-@dataclass(frozen=True)
-class Visitor:
-    """A simulated customer of the shop (see rag_lib.museum.visitors), with purchases in the order of their dates."""
-
-    id: str
-    age: int
-    history: tuple[Purchase, ...]
-
-
 # Purchases before the first day are for training, from the second on for testing, between them for validation.
 VALIDATION_DAY, TEST_DAY = "2026-03-01", "2026-06-01"
 
@@ -198,7 +167,7 @@ def load_products(museum: Path = MUSEUM) -> list[Product]:
 
 
 def load_visitors(museum: Path = MUSEUM) -> list[Visitor]:
-    """The shop's simulated visitors, by id."""
+    """The shop's simulated visitors, by id (see rag_lib.museum.visitors)."""
     rows = read_json_lines(museum / "shop" / "visitors.jsonl")
     return [Visitor(r["id"], r["age"], tuple(Purchase(**p) for p in r["history"])) for r in rows]
 

@@ -1,15 +1,25 @@
-"""The command `evaluate museum`, and the museum's share of `train`."""
+"""The commands `recommend` and `evaluate museum`, and the museum's share of `train`."""
 
 from __future__ import annotations
 
 import argparse
 import random
+from collections.abc import Sequence
 
+from rag_lib.applications.recommendation import ShopAssistant
+from rag_lib.applications.shop import Visitor
+from rag_lib.applications.wishes import OPEN_AGE, Wish, parse_wish
 from rag_lib.files import ARTICLES
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.store import open_folder
-from rag_lib.museum.collection import load_dialogues, load_questions, load_visitor_questions
+from rag_lib.museum.collection import (
+    load_dialogues,
+    load_products,
+    load_questions,
+    load_visitor_questions,
+    load_visitors,
+)
 from rag_lib.museum.measure import (
     SearchedOnce,
     ask_all,
@@ -65,6 +75,37 @@ def evaluate(options: argparse.Namespace) -> None:
     line("  reranked", evaluate_retriever(visitors, visitors_gold, reranked))
     line("conversations", evaluate_rewriting(load_dialogues(options.split), knowledge, hybrid, generator))
     line("summaries", evaluate_summaries(options.split, generator))
+
+
+def named_visitor(name: str, visitors: Sequence[Visitor]) -> Visitor:
+    """The visitor of the shop with this id.
+
+    Raises:
+        ValueError: there is none.
+    """
+    for visitor in visitors:
+        if visitor.id == name:
+            return visitor
+    raise ValueError(f"no visitor is called {name!r}; there are {visitors[0].id} to {visitors[-1].id}")
+
+
+def recommend(options: argparse.Namespace) -> None:
+    """Prints products of the museum's shop for a wish, a visitor, or both, and what was understood."""
+    wish = Wish() if options.visitor and not options.wish.strip() else parse_wish(options.wish)
+    visitors = load_visitors()
+    visitor = named_visitor(options.visitor, visitors) if options.visitor else None
+    generator = make_generator(options.generator) if options.generator else None
+    assistant = ShopAssistant(load_products(), visitors, SentenceEncoder(), generator, progress=True)
+    found = assistant.recommend(wish, visitor, options.k)
+    print(f"Understood: {assistant.understood(wish, visitor)}")
+    if not assistant.related(wish).any():
+        print(f"Note:       nothing in the shop is really about “{wish.about}”; these come nearest")
+    for place, hit in enumerate(found, start=1):
+        product = hit.product
+        ages = f"from {product.age_min}" if product.age_max >= OPEN_AGE else f"{product.age_min} to {product.age_max}"
+        sold_out = "" if product.in_stock else ", sold out at present"
+        print(f"{place}. {product.title} ({product.category}, €{product.price:.2f}, age {ages}{sold_out})")
+        print(f"   {hit.reason}")
 
 
 def train_generator(options: argparse.Namespace) -> None:

@@ -23,8 +23,9 @@ from pathlib import Path
 
 import numpy as np
 
+from rag_lib.applications.shop import Product, Purchase, Visitor
 from rag_lib.files import MUSEUM
-from rag_lib.museum.collection import Product, Purchase, Visitor, load_products
+from rag_lib.museum.collection import load_products
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,32 @@ def test_a_broken_row_is_named_by_its_line(tmp_path, capsys, line):
     assert "line 1" in refused(capsys, "evaluate", "generation", str(tmp_path / "rows.jsonl"))
 
 
+def test_recommend_says_what_it_understood_and_why(capsys):
+    wish = "Something for a six-year-old who likes comets, under 20 euros"
+    assert main(["recommend", wish, "-k", "2"]) == 0
+    out = capsys.readouterr().out
+    assert "Understood: about “comets”, for age 6, at most €19.99" in out and "1. Pebble and the Comet" in out
+    assert main(["recommend", "--visitor", "v-003"]) == 0
+    out = capsys.readouterr().out
+    assert "Understood: for age 64" in out and "which you bought" in out
+    assert main(["recommend", "cough medicine", "-k", "1"]) == 0
+    assert "nothing in the shop is really about “cough medicine”" in capsys.readouterr().out
+    assert "of 260 products" in refused(capsys, "recommend", "for a baby, under 2 euros")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([""], "the wish is empty"),
+        (["comet " * 10_000], "a wish of 10,000 words is too long"),
+        (["a book for a -3-year-old"], "nobody is -3 years old"),
+        (["comets", "--visitor", "v-999"], "no visitor is called 'v-999'; there are v-001 to v-450"),
+    ],
+)
+def test_a_wish_that_cannot_be(capsys, arguments, reason):
+    assert reason in refused(capsys, "recommend", *arguments)
+
+
 def test_help_loads_no_model():
     started = time.perf_counter()
     code = (

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ir_measures import RR, R, nDCG
 from scipy import stats
 
-from rag_lib.evaluation.ranking import ndcg_at_k, of_ranks, recall_at_k, reciprocal_rank
+from rag_lib.evaluation.ranking import coverage, ndcg_at_k, novelty, of_ranks, recall_at_k, reciprocal_rank
 from rag_lib.evaluation.statistics import randomization_test
 
 IDS = [f"d{i}" for i in range(12)]
@@ -85,3 +85,16 @@ def test_systems_that_do_not_differ_are_told_apart_as_rarely_as_promised():
     assert randomization_test([1, 0, 1], [1, 0, 1]) == 1.0
     with pytest.raises(ValueError, match="paired"):
         randomization_test([1], [1, 2])
+
+
+def test_novelty_is_in_bits_and_what_nobody_bought_is_newest():
+    sold = {"a": 7, "b": 3, "c": 0}
+    assert novelty(["a"], sold, 7, 1) == 0, "everybody has it"
+    assert novelty(["b", "a"], sold, 7, 1) == 1 and novelty(["b", "a"], sold, 7, 2) == 0.5
+    assert novelty(["c"], sold, 7, 1) == novelty(["unseen"], sold, 7, 1) == 3
+    with pytest.raises(ValueError, match="empty ranking"):
+        novelty([], sold, 7, 1)
+
+
+def test_coverage_counts_different_items_among_the_first():
+    assert coverage([["a", "b", "c"], ["a", "d"], []], size=8, k=2) == 3 / 8

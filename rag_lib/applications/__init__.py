@@ -1,0 +1,18 @@
+"""What the system is for: whole applications on the rooms below.
+
+A visitor's words come in; what the application makes of them goes out, with the passages that say so.
+"""
+
+from rag_lib import exports
+
+__all__, __getattr__, __dir__ = exports(
+    __name__,
+    {
+        "shop": "Product Purchase Visitor product_text",
+        "wishes": "Wish parse_wish",
+        "recommendation": """
+            Blend ItemKNN NothingFits Popularity Recommendation Recommender ShopAssistant TextProfile co_purchases
+            open_products
+        """,
+    },
+)

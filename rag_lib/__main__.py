@@ -1,4 +1,7 @@
-"""The command line: `python -m rag_lib ask|index|evaluate|train`. Each command lives in its room, in `commands`."""
+"""The command line: `python -m rag_lib ask|summarize|index|evaluate|train`.
+
+Each command lives in its room, in `commands`.
+"""
 
 from __future__ import annotations
 
@@ -42,6 +45,18 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("--generator", metavar="NAME", help=GENERATOR_HELP)
     ask.add_argument("-k", type=int, default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
     ask.set_defaults(command="pipeline.commands:ask")
+
+    summarize = commands.add_parser("summarize", help="a text, page or PDF in a few sentences")
+    summarize.add_argument("file", type=Path, metavar="FILE", help="a .txt, .md, .html or .pdf file")
+    summarize.add_argument("--question", default="", help="what the summary should be about (default: the whole text)")
+    summarize.add_argument("--generator", metavar="NAME", help=GENERATOR_HELP)
+    summarize.add_argument("--encoder", metavar="NAME", help="a Sentence Transformers model (default: the bundled one)")
+    summarize.add_argument(
+        "--method",
+        choices=("lead", "textrank", "sentences", "retrieve", "map-reduce", "refine"),
+        help="copy sentences, or let the generator write (default: sentences; with --generator: retrieve)",
+    )
+    summarize.set_defaults(command="applications.commands:summarize")
 
     index = commands.add_parser("index", help="build an index of documents and save it")
     index.add_argument("--documents", type=Path, default=ARTICLES, metavar="FOLDER")

@@ -21,7 +21,7 @@ NEGATIONS = frozenset("no not never nobody none nothing neither nor nowhere with
 COPY = 1.0  # the nearness from which a sentence is nearly a copy
 SCOPE = 4  # words after a negation that it denies
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-NAME = re.compile(r"\b[A-Z][\w-]*\w")
+NAME = re.compile(r"\b[A-Z][\w'’-]*\w")
 CLAUSE = re.compile(r"[,;:.!?]|\b(?:but|and)\b")
 WORD = re.compile(r"[\w'’-]+")
 
@@ -34,7 +34,7 @@ class GroundingSettings:
         near, share: a sentence counts as near from this nearness on, and from this share of the nearest one's. Nearness
             is the cosine plus the share of common content words, so 2 at most.
         evidence: so many of the nearest sentences are asked whether they too deny what is denied.
-        words: the least share of content words that the source has anywhere.
+        words: more than this share of its content words has to be in the source, wherever.
         cosine: the least cosine with the nearest sentence.
         looked_at: source sentences that are compared by the encoder, those that share most words.
     """
@@ -42,7 +42,7 @@ class GroundingSettings:
     near: float = 0.4
     share: float = 0.5
     evidence: int = 5
-    words: float = 0.45
+    words: float = 0.5
     cosine: float = 0.35
     looked_at: int = 40
 
@@ -165,8 +165,8 @@ class Grounds:
         close = [i for i, s in near.items() if s >= least]
         faults = [f"{word} is not said there" for word in self.displaced(sentence, content, close)]
         faults += [f"“{term}” is denied on one side only" for term in self.contradicted(content, order, nearest)]
-        if len(content.terms & self.terms) < self.settings.words * len(content.terms):
-            faults.append("most of its words are not in the source")
+        if len(content.terms & self.terms) <= self.settings.words * len(content.terms):
+            faults.append("too few of its words are in the source")
         if float(cosines.max()) < self.settings.cosine:
             faults.append("no sentence of the source is like it")
         return Claim(sentence, self.sentences[int(order[0])], tuple(faults))

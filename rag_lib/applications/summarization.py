@@ -29,7 +29,7 @@ SO_FAR = 150  # words of the budget that are kept for the summary so far
 DAMPING = 0.85  # as Mihalcea and Tarau (2004)
 MOST = 20_000  # sentences that TextRank compares with each other
 # The next two were chosen on the museum's training dossiers.
-BALANCE = 0.85  # of MMR: 1 looks at relevance only, 0 at novelty only
+BALANCE = 0.95  # of MMR: 1 looks at relevance only, 0 at novelty only
 ABOUT = 0.25  # the least cosine of a question with the sentence or passage nearest to it
 LEANING = re.compile(
     r"""["'“‘(\[]*(?:he|she|it|its|his|her|they|their|them|this|that|these|those|such|but|yet|and|so|or|nor|however|
@@ -143,13 +143,13 @@ def textrank(sentences: Sequence[str], n: int = SENTENCES) -> list[int]:
 def relevance(vectors: np.ndarray, question: np.ndarray | None = None) -> np.ndarray:
     """How much each sentence matters (n,), from unit vectors (n, d).
 
-    In general that is the cosine with the mean of all; for a question (d,) the cosine with it, to which each neighbour
-    adds half of its own, because an answer seldom stands in one sentence alone.
+    In general that is the cosine with the mean of all; for a question (d,) the mean of its own cosine with it and
+    those of its two neighbours, because an answer seldom stands in one sentence alone.
     """
     if question is None:
         mean = vectors.mean(0)
         return vectors @ (mean / max(float(np.linalg.norm(mean)), 1e-12))
-    return np.convolve(vectors @ question, [0.25, 0.5, 0.25])[1:-1]
+    return np.convolve(vectors @ question, [1 / 3, 1 / 3, 1 / 3])[1:-1]
 
 
 def mmr(
@@ -321,10 +321,13 @@ def summarize(
 
     Raises:
         NotAbout: the text has nothing to say on the question.
-        ValueError: there is no such method; or it needs a generator and there is none; or a budget below 1.
+        ValueError: there is no such method, or not the generator that it needs, or a question to a method that knows of
+            none, or a budget below 1.
     """
     if method not in METHODS or (method in WRITING and generator is None):
         raise ValueError(f"{method!r} is none of {', '.join(METHODS)}, or lacks its generator")
+    if question and method in ("lead", "textrank"):
+        raise ValueError(f"{method!r} knows nothing of a question; the others do")
     if budget < 1:
         raise ValueError(f"a budget of {budget} words holds nothing")
     question = " ".join(question.split())

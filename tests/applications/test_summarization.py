@@ -95,7 +95,7 @@ def test_mmr_by_hand_and_at_its_ends():
 
 def test_relevance_for_a_question_looks_at_the_neighbours():
     vectors = np.eye(4)
-    assert relevance(vectors, np.array([0, 1.0, 0, 0])).tolist() == [0.25, 0.5, 0.25, 0]
+    np.testing.assert_allclose(relevance(vectors, np.array([0, 3.0, 0, 0])), [1, 1, 1, 0])
     assert relevance(np.array([[1.0, 0], [1, 0], [0, 1]])).argmin() == 2
 
 
@@ -189,6 +189,11 @@ def test_a_method_without_its_generator_is_refused(encoder):
     for method in ("retrieve", "nothing"):
         with pytest.raises(ValueError, match=method):
             summarize(Document("d", "Dogs", TEXT), encoder, method=method)
+
+
+def test_a_question_is_not_silently_passed_over(encoder):
+    with pytest.raises(ValueError, match="knows nothing of a question"):
+        summarize(Document("d", "Dogs", TEXT), encoder, question="Who flew?", method="textrank")
 
 
 def test_passages_and_sentences_cover_a_text_without_full_stops():

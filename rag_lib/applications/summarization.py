@@ -27,7 +27,7 @@ LONGEST = 80  # words of a sentence; what never ends with a full stop is cut the
 BUDGET = 900  # words of passages that a generator is given at a time; some 1,200 tokens
 SO_FAR = 150  # words of the budget that are kept for the summary so far
 DAMPING = 0.85  # as Mihalcea and Tarau (2004)
-MOST = 20_000  # sentences that TextRank compares with each other
+MOST = 8_000  # sentences that TextRank compares with each other
 # The next two were chosen on the museum's training dossiers.
 BALANCE = 0.95  # of MMR: 1 looks at relevance only, 0 at novelty only
 ABOUT = 0.25  # the least cosine of a question with the sentence or passage nearest to it

@@ -1,4 +1,7 @@
-"""The command line: `python -m rag_lib ask|recommend|index|evaluate|train`. Each command lives in its room."""
+"""The command line: `python -m rag_lib ask|summarize|recommend|index|evaluate|train`.
+
+Each command lives in its room, in `commands`.
+"""
 
 from __future__ import annotations
 
@@ -60,11 +63,28 @@ def parser() -> argparse.ArgumentParser:
     recommend = commands.add_parser("recommend", help="products of the museum's shop for a wish in your words")
     recommend.add_argument("wish", nargs="?", default="", help="for whom, about what, up to which price")
     recommend.add_argument("--visitor", metavar="ID", help="whose purchases count too, such as v-001")
-    recommend.add_argument("-k", type=int, default=5, help="products to recommend (default: 5)")
+    recommend.add_argument("-k", type=whole(1), default=5, help="products to recommend (default: 5)")
     recommend.add_argument(
-        "--generator", metavar="NAME", help="picks the sentence of the reason (default: the encoder does)"
+        "--generator",
+        type=model_name,
+        metavar="NAME",
+        help="picks the sentence of the reason (default: the encoder does)",
     )
     recommend.set_defaults(command="museum.commands:recommend")
+
+    summarize = commands.add_parser("summarize", help="a text, page or PDF in a few sentences")
+    summarize.add_argument("file", type=Path, metavar="FILE", help="a .txt, .md, .html or .pdf file")
+    summarize.add_argument("--question", default="", help="what the summary should be about (default: the whole text)")
+    summarize.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP)
+    summarize.add_argument(
+        "--encoder", type=model_name, metavar="NAME", help="a Sentence Transformers model (default: the bundled one)"
+    )
+    summarize.add_argument(
+        "--method",
+        choices=("lead", "textrank", "sentences", "retrieve", "map-reduce", "refine"),
+        help="copy sentences, or let the generator write (default: sentences; with --generator: retrieve)",
+    )
+    summarize.set_defaults(command="applications.commands:summarize")
 
     index = commands.add_parser("index", help="build an index of documents and save it")
     index.add_argument("--documents", type=folder, default=ARTICLES, metavar="FOLDER")

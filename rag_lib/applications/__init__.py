@@ -1,6 +1,6 @@
 """What the system is for: whole applications on the rooms below.
 
-A visitor's words come in; what the application makes of them goes out, with the passages that say so.
+A visitor's words or a text come in; what the application makes of them goes out, with the passages that say so.
 """
 
 from rag_lib import exports
@@ -13,6 +13,11 @@ __all__, __getattr__, __dir__ = exports(
         "recommendation": """
             Blend ItemKNN NothingFits Popularity Recommendation Recommender ShopAssistant TextProfile co_purchases
             open_products
+        """,
+        "grounding": "Claim GroundingSettings Grounds",
+        "summarization": """
+            METHODS NotAbout Summary choose lead leans map_reduce mmr pagerank read_document refine relevance
+            retrieve_first sentences_of summarize textrank word_overlap
         """,
     },
 )

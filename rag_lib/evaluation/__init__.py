@@ -9,7 +9,7 @@ from rag_lib import exports
 __all__, __getattr__, __dir__ = exports(
     __name__,
     {
-        "answers": "exact_match f1 match match_f1 normalize_answer rouge_l score_answers token_f1",
+        "answers": "exact_match f1 match match_f1 normalize_answer rouge_l rouge_n score_answers token_f1",
         "ranking": "coverage ndcg_at_k novelty of_ranks ranking_metrics recall_at_k reciprocal_rank",
         "calibration": "calibration_curve calibration_error calibration_estimate fit_logistic",
         "statistics": "Estimate auroc auroc_estimate bootstrap paired_difference randomization_test risk_coverage",

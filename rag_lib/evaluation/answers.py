@@ -68,9 +68,22 @@ def score_answers(
     return [metric(p, a) for p, a in zip(predictions, answers, strict=True)]
 
 
+def words_of(text: str) -> list[str]:
+    """The words that ROUGE counts: lower case, letters and digits only."""
+    return re.findall(r"[a-z0-9]+", text.lower())
+
+
+def rouge_n(prediction: str, reference: str, n: int) -> float:
+    """F1 of the runs of n words that two texts share, lower case, without punctuation (Lin, 2004)."""
+    p, r = (
+        Counter(zip(*(words[i:] for i in range(n)), strict=False)) for words in map(words_of, (prediction, reference))
+    )
+    return 2 * sum((p & r).values()) / max(sum(p.values()) + sum(r.values()), 1)
+
+
 def rouge_l(prediction: str, reference: str) -> float:
     """F1 of the longest common subsequence of words, lower case, without punctuation (Lin, 2004)."""
-    p, r = (re.findall(r"[a-z0-9]+", text.lower()) for text in (prediction, reference))
+    p, r = words_of(prediction), words_of(reference)
     if not p or not r:
         return 0.0
     row = [0] * (len(r) + 1)  # row[j]: the longest common subsequence of the words of p so far and r[:j]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from sklearn.metrics import roc_auc_score
 
-from rag_lib.evaluation.answers import exact_match, f1, normalize_answer, rouge_l
+from rag_lib.evaluation.answers import exact_match, f1, normalize_answer, rouge_l, rouge_n
 from rag_lib.evaluation.statistics import auroc, auroc_estimate, bootstrap, paired_difference, risk_coverage
 
 
@@ -119,3 +119,10 @@ WORDS = st.lists(st.sampled_from(["moon", "Mars", "orbit,", "1969", "a"]), max_s
 def test_rouge_l_is_that_of_rouge_score(prediction, reference):
     official = RougeScorer(["rougeL"], use_stemmer=False).score(reference, prediction)["rougeL"].fmeasure
     assert rouge_l(prediction, reference) == pytest.approx(official)
+
+
+@given(WORDS, WORDS)
+def test_rouge_n_is_that_of_rouge_score(prediction, reference):
+    official = RougeScorer(["rouge1", "rouge2", "rouge3"], use_stemmer=False).score(reference, prediction)
+    for n in (1, 2, 3):
+        assert rouge_n(prediction, reference, n) == pytest.approx(official[f"rouge{n}"].fmeasure)

@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from importlib import import_module
+from pathlib import Path
 
 from rag_lib.files import ARTICLES
 from rag_lib.generation.catalogue import GENERATORS
@@ -68,7 +69,7 @@ def parser() -> argparse.ArgumentParser:
         "--generator",
         type=model_name,
         metavar="NAME",
-        help="picks the sentence of the reason (default: the encoder does)",
+        help="picks the reason's sentence (default: the encoder does)",
     )
     recommend.set_defaults(command="museum.commands:recommend")
 

@@ -9,7 +9,8 @@ __all__, __getattr__, __dir__ = exports(
     __name__,
     {
         "documents": "Collection Document NoDocuments Passage Skipped Source Unreadable indexed_text load_documents",
-        "splitting": "Splitting passage_spans sentence_spans split_document split_documents",
+        "sentences": "sentence_spans",
+        "splitting": "Splitting passage_spans split_document split_documents",
         "analysis": "STOP_WORDS Analyzer",
         "budget": "Budget fit",
         "bm25": "BM25",

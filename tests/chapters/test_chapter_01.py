@@ -17,7 +17,7 @@ from rag_lib.museum.collection import load_articles, load_dossiers
 from rag_lib.plots import draw_estimates
 
 chapter = definitions("01_documents_and_passages")
-WORDS = "Moon an 3.5 Dr. U.S. end. Why? (Mir “Go.” J. e.g. 1969 über Stop!” ... \n\n \n \t".split(" ")
+WORDS = "Moon an 3.5 Dr. U.S. end. Mars? (Mir “Go.” J. e.g. 1969 über Stop!” ... \n\n \n \t".split(" ")
 TEXTS = [d.text for d in [*load_articles(), *load_dossiers()]]
 ALIKE = [text for text in TEXTS if chapter.sentences_of(text) == splitting.sentence_spans(text)]
 TEXT = st.lists(st.sampled_from(WORDS), max_size=40).map(" ".join)

@@ -158,3 +158,9 @@ def test_prompts_are_the_same_for_texts_and_tokens(encoder, monkeypatch):
     (tokens,) = encoder._encode_tokens(["methane"], "query")
     assert len(tokens) == len(encoder.model.tokenizer("search for: methane")["input_ids"])
     assert len(encoder.encode_passage_tokens(["methane"])[0]) < len(tokens)
+
+
+def test_special_tokens_in_a_text_are_text(encoder):
+    tokens = encoder.model.preprocess(["The moon [SEP] is [PAD] grey."])["input_ids"][0]
+    special = encoder.model.tokenizer.all_special_ids
+    assert [i for i, token in enumerate(tokens.tolist()) if token in special] == [0, len(tokens) - 1]

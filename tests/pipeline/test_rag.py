@@ -7,6 +7,7 @@ from rag_lib.generation.prompts import QuestionTooLong
 from rag_lib.generation.seq2seq import Seq2SeqGenerator
 from rag_lib.hits import Hit
 from rag_lib.indexing.documents import Passage
+from rag_lib.pipeline.commands import told
 from rag_lib.pipeline.rag import RAG, cite, vote
 from rag_lib.retrieval.base import EmptyQuestion, passage_probabilities
 from rag_lib.retrieval.catalogue import make_retriever
@@ -198,3 +199,21 @@ def test_one_bad_question_of_many_is_refused_before_any_work(rag):
         rag.ask_many(["Which dog?", " "])
     with pytest.raises(ValueError, match="batch_size"):
         rag.ask_many(["Which dog?"], batch_size=0)
+
+
+def test_what_is_kept_back_is_shown_where_it_stands(rag):
+    passage = rag.knowledge.passages["laika#0"]
+    start = passage.text.index("Laika")
+    said = Generation("Laika", 0.4, Place(0, start, start + 5), (0,))
+    unsure, sure = (
+        RAG(rag.knowledge, rag.retriever, FixedGenerator(said), 1, threshold).ask("Which dog flew in Sputnik 2?")
+        for threshold in (0.5, 0.3)
+    )
+    assert unsure.text == "" and unsure.citations == () and unsure.guess == "Laika"
+    assert unsure.nearest == sure.nearest == sure.citations[0] and "Laika" in unsure.nearest.sentence
+    lines = told(unsure, 0.5)
+    assert lines[1] == "Answer:   The documents do not say, as far as I can tell."
+    assert lines[2] == "Nearest:  Laika (40% sure; answers are given from 50% on)"
+    assert told(sure, 0.3)[1] == "Answer:   Laika (40% sure)"
+    for shown in (lines, told(sure, 0.3)):
+        assert shown[-2:] == [f'Sentence: "{unsure.nearest.sentence}"', shown[-1]] and "laika" in shown[-1]

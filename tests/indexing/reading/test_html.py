@@ -92,8 +92,8 @@ HIDDEN = [
     "<style>.a{display:none}</style><p class=a>hidden",
     "<style>#b > i{font-size:0}</style><p id=b><i>hidden",
     "<style>/* } */ .c, .d{visibility:hidden}</style><div class=d><p>hidden",
-    "<style>@media screen{.e{display:none}} @supports (a:b){.f{display:none}}</style><p class=e>hidden"
-    "<p class=f>hidden",
+    "<style>@media screen{.e{display:none}}</style><p class=e>hidden",
+    "<style>@supports (a:b){.f{display:none}}</style><p class=f>hidden",
     "<style>p{display:block} p.g{display:none} p{display:block}</style><p class=g>hidden",
     "<style>.h{display:none!important}</style><p class=h style=display:block>hidden",
     "<style>body{background:#123}</style><p style=color:#123>hidden",
@@ -166,9 +166,9 @@ def test_binary_data_called_html_is_named():
 
 
 PARTS = st.sampled_from(
-    "<p> <b> </b> <table> <td> <tr> </table> <div> </div> <style> .a{ display:none } </style> <details> <summary> "
-    "<pre> </pre> text <!-- --> <svg> </svg> <![CDATA[ ]]> <a <li> &amp; &#0; \x00 é <sup> 5 <br> <select> "
-    "<frameset> <math> <plaintext> <template> </template> <style=' <p/style='opacity: \ud83d".split()
+    "<p> <b> </b> <table> <td> <tr> </table> <div> </div> <style> .a{ display:none } </style> <details> <pre> "
+    "</pre> text <!-- --> <svg> </svg> <![CDATA[ ]]> <a <li> &amp; &#0; \x00 é <sup> 5 <br> <select> <frameset> <math> "
+    "<plaintext> <template> </template> <style=' <p/style='opacity: \ud83d".split()
 )
 
 

@@ -189,7 +189,8 @@ def leans(sentence: str) -> bool:
 def choose(sentences: Sequence[str], encoder: Encoder, question: str = "", n: int = SENTENCES) -> list[int]:
     """The n sentences that matter most and repeat each other least, in their order.
 
-    One that leans on the sentence before is chosen only after that one.
+    In general, one that leans on the sentence before is chosen only after that one; for a question, neighbours come
+    together anyway (see `relevance`).
 
     Raises:
         NotAbout: no sentence is near the question.
@@ -198,7 +199,7 @@ def choose(sentences: Sequence[str], encoder: Encoder, question: str = "", n: in
     leaning = [leans(sentence) for sentence in sentences]
 
     def allowed(i: int, chosen: list[int]) -> bool:
-        return i == 0 or not leaning[i] or i - 1 in chosen
+        return asked is not None or i == 0 or not leaning[i] or i - 1 in chosen
 
     return sorted(mmr(relevance(vectors, asked), vectors, n, allowed=allowed))
 

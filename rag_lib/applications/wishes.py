@@ -159,12 +159,12 @@ IN_STOCK = r"\b(?:(?:that|which)\s(?:is|are)\s|must\sbe\s|only\s)*(?:in\sstock|a
 FOREIGN = rf"[$£]\s?\d|{NUMBER}\s?(?:\$|£|dollars?\b|pounds?\b|bucks\b|usd\b|gbp\b)"
 # Words that say nothing of what is wanted where they stand at the edge of what is left.
 FILLERS = frozenset(
-    """a about also am an and any anything as at be birthday boy brother but buy can children christmas could cousin
-    crazy daughter enjoys find fond for friend from get gift gifts girl give grandson granddaughter has have he her him
-    his i i'd i'm idea ideas in into interested is it kids like liked likes looking love loved loves mad me my need
-    nephew niece of old on only or our please present presents recommend she should show sister some somebody someone
-    something son suggest that the their them there they thing things to us very want wants we what which who with would
-    you your budget""".split()
+    """a about also am an and any anything as at be birthday boy brother budget but buy can children christmas could
+    cousin crazy daughter do does enjoys find fond for friend from get gift gifts girl give granddaughter
+    grandson has have he her him his i i'd i'm idea ideas in interested into is it kids like liked likes looking
+    love loved loves mad me my need nephew niece of old on only or our please present presents recommend she
+    should show sister some somebody someone something son suggest that the their them there they thing things
+    to us very want wants we what which who with would you your""".split()
 )
 
 

@@ -254,9 +254,9 @@ def train_retriever(options: argparse.Namespace) -> str:
 
 def run(options: argparse.Namespace) -> None:
     """Runs the command that was parsed."""
-    if "question" in options:
-        check_query(options.question)  # before anything is loaded
     home = options.command if isinstance(options.command, str) else options.command(options)
+    if home == "pipeline.commands:ask":
+        check_query(options.question)  # before anything is loaded
     module, name = home.split(":")
     getattr(import_module(f"rag_lib.{module}"), name)(options)
 

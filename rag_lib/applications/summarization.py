@@ -18,7 +18,7 @@ from rag_lib.applications.grounding import Claim, Grounds
 from rag_lib.generation.generators import Generator
 from rag_lib.generation.jobs import SUMMARIZE
 from rag_lib.indexing.analysis import Analyzer
-from rag_lib.indexing.documents import MAX_BYTES, Document, Source, Unreadable, document_from
+from rag_lib.indexing.documents import Document, Source, Unreadable, load_document
 from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.splitting import Splitting, passage_spans, sentence_pieces
 
@@ -64,14 +64,10 @@ def read_document(path: Path) -> Document:
     """The document in a file.
 
     Raises:
-        Unreadable: it is too large, of no known type, or without text; the message names the file.
-        OSError: it cannot be opened.
+        Unreadable: it cannot be opened, is too large, of no known type, or without text; the message names the file.
     """
-    if path.stat().st_size > MAX_BYTES:
-        raise Unreadable(f"{path}: more than the limit of {MAX_BYTES / 1e6:.0f} MB")
-    data = path.read_bytes()
     try:
-        return document_from(path.name, data)
+        return load_document(path)[0]
     except Unreadable as error:
         scanned = path.suffix.lower() == ".pdf" and str(error) == "no text in it"
         hint = "; a scanned PDF needs text recognition (OCR) first" if scanned else ""

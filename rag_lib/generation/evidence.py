@@ -2,18 +2,18 @@
 
 The logits of all passages go through one softmax, so that passages compete (Clark and Gardner, 2018, "Simple and
 Effective Multi-Paragraph Reading Comprehension": shared normalization). The first token of each row, [CLS], stands for
-"not here". Taught in notebooks/06_generation.ipynb.
+"not here". Taught in notebooks/07_rag_pipeline.ipynb.
 """
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import torch
 
 from rag_lib.generation.generators import Place
-from rag_lib.generation.quotation import Item
+from rag_lib.generation.quotation import Item, TokenizedText
 
 LONGEST = 24  # tokens of a run of words that is proposed; sentences are of any length
 
@@ -35,16 +35,19 @@ class Quotation(NamedTuple):
 
 
 def positions(item: Item) -> Positions:
-    """Where an item's sources stand: in each row one after the other, in the order in which they were read."""
-    rows = [0, *accumulate(map(len, item.rows))]
-    laid = [token for row in item.rows for token in row]
-    found, at = [], 0
-    for text in item.texts:
-        n = len(text.ids)
-        at = next(i for i in range(at, len(laid) - n + 1) if laid[i : i + n] == text.ids)
-        found.append(at)
-        at += n
-    return Positions(tuple(found), tuple(rows[:-1]), len(laid))
+    """Where an item's sources stand: each at the end of its row, or all at the end of one, after their labels.
+
+    They are not searched for: a short text may also stand in its title or in the question.
+    """
+    ends = list(accumulate(map(len, item.rows)))
+    found: list[int] = []
+    at = ends[-1] - 1  # before the end token
+    for i in reversed(range(len(item.texts))):
+        if len(item.rows) > 1:
+            at = ends[i] - 1
+        found.append(at - len(item.texts[i].ids))
+        at = found[-1] - item.labels[i]
+    return Positions(tuple(reversed(found)), (0, *ends[:-1]), ends[-1])
 
 
 def evidence_logs(logits: torch.Tensor, item: Item, at: Positions) -> torch.Tensor:
@@ -79,7 +82,7 @@ def runs(
         if not n:
             continue
         begins, ends = logs[0, start : start + n].clone(), logs[1, start : start + n].clone()
-        inside = torch.tensor([i in pieces for i in text.ids])
+        inside = torch.tensor(within_words(text, pieces))
         begins[inside] = ends[:-1][inside[1:]] = float("-inf")  # a word is not cut
         allowed = band(n, LONGEST)
         for s in text.sentences:
@@ -91,6 +94,13 @@ def runs(
                 place = Place(source, text.offsets[i // n][0], text.offsets[i % n][1])
                 proposed.append(Quotation(ids, place, log))
     return sorted(proposed, key=lambda q: -q.log)[:most]
+
+
+def within_words(text: TokenizedText, pieces: frozenset[int]) -> list[bool]:
+    """Whether each token goes on with the word of the one before it, as "##s" does, or the parts of "child's"."""
+    touches = [False, *(a[1] == b[0] for a, b in pairwise(text.offsets)), False]
+    marks = [text.text[a:b] in ("'", "’") and touches[n] and touches[n + 1] for n, (a, b) in enumerate(text.offsets)]
+    return [i in pieces or marks[n] or (n > 0 and marks[n - 1]) for n, i in enumerate(text.ids)]
 
 
 def band(n: int, width: int) -> torch.Tensor:

@@ -20,18 +20,20 @@ from rag_lib.indexing.splitting import sentence_spans
 
 
 class TokenizedText(NamedTuple):
-    """The token ids of a source's text, the characters (start, end) of each, and the tokens of each sentence."""
+    """The token ids of a text, the characters (start, end) of each, the tokens of each sentence, and the text."""
 
     ids: list[int]
     offsets: list[tuple[int, int]]
     sentences: list[range]
+    text: str
 
 
 @dataclass(frozen=True)
 class Item:
     """One question as the model reads it: its rows of input, and what of the sources is in them.
 
-    `used` are the sources that are read, `cut` those of them whose ends are not.
+    `used` are the sources that are read, `cut` those of them whose ends are not; `labels` says how many tokens stand
+    before each one's text, beginning with its title's.
     """
 
     rows: list[list[int]]
@@ -39,6 +41,7 @@ class Item:
     texts: list[TokenizedText]
     prompts: tuple[Prompt, ...] = ()
     cut: tuple[int, ...] = ()
+    labels: tuple[int, ...] = ()
 
 
 def tokenize(text: str, tokenizer: PreTrainedTokenizerBase) -> TokenizedText:
@@ -47,7 +50,7 @@ def tokenize(text: str, tokenizer: PreTrainedTokenizerBase) -> TokenizedText:
     offsets = encoded["offset_mapping"]
     starts = [start for start, _ in offsets]
     sentences = [range(bisect_left(starts, a), bisect_left(starts, b)) for a, b in sentence_spans(text)]
-    return TokenizedText(encoded["input_ids"], offsets, [s for s in sentences if len(s)])
+    return TokenizedText(encoded["input_ids"], offsets, [s for s in sentences if len(s)], text)
 
 
 def occurrences(ids: Sequence[int], item: Item) -> list[Place]:

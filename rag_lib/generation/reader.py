@@ -23,7 +23,7 @@ from rag_lib.generation.quotation import Item
 from rag_lib.generation.seq2seq import Seq2SeqGenerator
 from rag_lib.indexing.documents import Source
 from rag_lib.models.reader import BartReader
-from rag_lib.models.weights import generator_folder
+from rag_lib.models.weights import BASE, generator_folder
 
 PROPOSED = 20  # quotations that the decoder reads
 PROPOSED_SENTENCES = 6
@@ -65,7 +65,8 @@ class EvidenceReader(Seq2SeqGenerator):
             ModelUnavailable: it cannot be had.
         """
         reader = super().load(name, decoding)
-        reader.confidence = load_confidence(generator_folder(name), UNFITTED)
+        if name != BASE:  # the confidence in its folder belongs to the weights with the museum's difference
+            reader.confidence = load_confidence(generator_folder(name), UNFITTED)
         return reader
 
     def generate(

@@ -109,7 +109,14 @@ class Seq2SeqGenerator:
             prompts.append(prompt)
             used += [group[i] for i in prompt.used]
         texts = [tokenize(as_read[i].text, self.tokenizer) for i in used]
-        return Item(rows, tuple(used), texts, tuple(prompts), tuple(i for i in used if as_read[i] != sources[i]))
+        cut = tuple(i for i in used if as_read[i] != sources[i])
+        labels = tuple(self.label_length(as_read[i]) for i in used)
+        return Item(rows, tuple(used), texts, tuple(prompts), cut, labels)
+
+    def label_length(self, source: Source) -> int:
+        """The number of tokens that introduce a source's text: its title, and the words around it."""
+        label = self.form.source.format(title=source.title, text="")
+        return len(self.tokenizer(label, add_special_tokens=False, verbose=False)["input_ids"])
 
     def constraint(self, items: Sequence[Item], job: Job) -> PassageConstraint | SentenceConstraint | None:
         """What the job's tokens are held to, if to anything."""

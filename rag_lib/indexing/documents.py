@@ -167,6 +167,17 @@ def document_from(name: str, kind: str, data: bytes, reader: IsolatedReader) -> 
     return Document(bare if own else name, title, text, metadata), reading.doubt
 
 
+def load_document(path: Path, max_bytes: int = MAX_BYTES) -> tuple[Document, str]:
+    """The document in one file, and what is doubtful about it.
+
+    Raises:
+        Unreadable: it cannot be opened, is too large, of no known type, or without text.
+    """
+    data = contents_of(Found(path), path.parent, max_bytes)
+    with IsolatedReader() as reader:
+        return document_from(path.name, path.suffix.lower(), data, reader)
+
+
 def load_documents(folder: str | Path, max_bytes: int = MAX_BYTES) -> Collection:
     """All documents below `folder`; of several with the same text the first.
 

@@ -1,4 +1,4 @@
-"""A BART with a second head: where in what it reads the answer stands (taught in notebooks/06_generation.ipynb)."""
+"""A BART with a second head: where in what it reads the answer stands (taught in notebooks/07_rag_pipeline.ipynb)."""
 
 from __future__ import annotations
 

@@ -9,9 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_lib.generation.confidence import Confidence, load_confidence, logit, sigmoid
-from rag_lib.generation.evidence import LONGEST, evidence_logs, missing_probability, positions, runs, sentences
+from rag_lib.generation.evidence import (
+    LONGEST,
+    evidence_logs,
+    missing_probability,
+    positions,
+    runs,
+    sentences,
+    within_words,
+)
 from rag_lib.generation.generators import Decoding
 from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY
+from rag_lib.generation.quotation import tokenize
 from rag_lib.generation.reader import DECODER, EvidenceReader
 from rag_lib.indexing.documents import Source
 from rag_lib.indexing.splitting import sentence_spans
@@ -69,6 +78,33 @@ def test_sources_are_found_where_they_stand(seen):
     assert [laid[i] for i in at.rows] == [generator.tokenizer.cls_token_id] * len(item.rows)
 
 
+@pytest.mark.parametrize("generator", ["reader", "one_row"])
+@pytest.mark.parametrize(
+    ("question", "sources"),
+    [
+        ("Who flew Vostok 1?", [Source("Vostok 1", "Vostok 1")]),
+        ("Is it true that Gagarin flew?", [Source("G", "Gagarin flew"), Source("Gagarin flew", "Gagarin flew")]),
+        ("context: Laika", [Source("title: Laika context: Laika", "Laika"), Source("Laika", "")]),
+    ],
+)
+def test_a_text_is_not_taken_for_its_title_or_the_question(generator, question, sources, request):
+    generator = request.getfixturevalue(generator)
+    item = generator.lay_out(question, sources, ANSWER)
+    at = positions(item)
+    laid = [token for row in item.rows for token in row]
+    for source, start, text in zip(sources, at.sources, item.texts, strict=True):
+        assert laid[start : start + len(text.ids)] == text.ids
+        before = generator.tokenizer.decode(laid[:start]).replace(" ", "")
+        assert before.endswith(f"title:{source.title}context:".lower().replace(" ", ""))
+
+
+def test_words_are_not_cut_at_their_apostrophes(reader):
+    tokens = tokenize("The child's ship 'Vostok', the crew’s pride; rock 'n' roll", reader.tokenizer)
+    words = [reader.tokenizer.convert_ids_to_tokens(i) for i in tokens.ids]
+    inside = [w for w, within in zip(words, within_words(tokens, reader.pieces), strict=True) if within]
+    assert inside[:2] == ["'", "s"] and inside.count("s") == 2 and "vo" not in inside and "crew" not in inside
+
+
 def test_all_passages_share_one_softmax(seen):
     _, item, at, logits = seen
     logs = evidence_logs(logits, item, at)
@@ -87,8 +123,8 @@ def test_runs_are_the_likeliest_of_all(seen):
     every = []
     for source, start, text in zip(item.used, at.sources, item.texts, strict=True):
         for a, b in itertools.combinations_with_replacement(range(len(text.ids)), 2):
-            following = text.ids[b + 1] if b + 1 < len(text.ids) else None
-            cut = text.ids[a] in generator.pieces or following in generator.pieces
+            inside = [*within_words(text, generator.pieces), False]
+            cut = inside[a] or inside[b + 1]
             fits = b - a < LONGEST or any((s[0], s[-1]) == (a, b) for s in text.sentences)
             if not cut and fits and not generator.empty.issuperset(text.ids[a : b + 1]):
                 every.append((float(logs[0, start + a] + logs[1, start + b]), source, text.offsets[a][0]))

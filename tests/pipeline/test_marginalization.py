@@ -18,6 +18,7 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutput
 
+from rag_lib.generation.encoding import token_log_probabilities
 from rag_lib.generation.generators import Decoding, Generation
 from rag_lib.generation.jobs import ANSWER
 from rag_lib.generation.seq2seq import Seq2SeqGenerator
@@ -31,7 +32,6 @@ from rag_lib.pipeline.marginalization import (
     answer_log_probabilities,
     sequence_log_likelihood,
     token_log_likelihood,
-    token_log_probabilities,
 )
 from rag_lib.pipeline.rag import Found
 from rag_lib.retrieval.base import passage_probabilities
@@ -62,13 +62,6 @@ def contexts(n: int, padded: bool) -> tuple[torch.Tensor, torch.Tensor]:
     return ids.masked_fill(mask == 0, PAD), mask
 
 
-class Bare:
-    """So much of a Seq2SeqGenerator as scoring needs."""
-
-    def __init__(self, model):
-        self.model = model
-
-
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("padded", [False, True])
 @pytest.mark.parametrize("n", [1, 3])
@@ -87,7 +80,7 @@ def test_likelihoods_are_those_of_transformers(seed, padded, n):
     }
     with torch.inference_mode():
         states = model.get_encoder()(input_ids=ids, attention_mask=mask).last_hidden_state
-        token_logs = token_log_probabilities(Bare(model), (states, mask), answers)
+        token_logs = token_log_probabilities(model, (states, mask), answers)
         passage_logs = scores.log_softmax(0)
         sequence, token = (f(token_logs, passage_logs) for f in (sequence_log_likelihood, token_log_likelihood))
         theirs = [transformers_rag(k, model, n) for k in (RagSequenceForGeneration, RagTokenForGeneration)]

@@ -146,11 +146,11 @@ class FixedGenerator:
         self.votes = votes
         self.asked: list[tuple] = []
 
-    def generate(self, questions, sources, job=None):
+    def generate(self, questions, sources, job=None, source_logs=None):
         self.asked += zip(questions, sources, strict=True)
         return [self.generation for _ in questions]
 
-    def stream(self, question, sources):
+    def stream(self, question, sources, source_logs=None):
         yield self.generation.text
         yield self.generation
 

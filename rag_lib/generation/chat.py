@@ -90,7 +90,11 @@ class ChatGenerator:
         return cls(*load_chat(name), decoding)
 
     def generate(
-        self, questions: Sequence[str], sources: Sequence[Sequence[Source]], job: Job = REPLY
+        self,
+        questions: Sequence[str],
+        sources: Sequence[Sequence[Source]],
+        job: Job = REPLY,
+        source_logs: Sequence[Sequence[float]] | None = None,
     ) -> list[Generation]:
         """See `Generator.generate`. Marks ("[1]") are left in replies and summaries, which are sentences.
 
@@ -180,7 +184,9 @@ class ChatGenerator:
         text = self.tokenizer.decode(ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         return with_valid_marks(text, 0 if row.job is REWRITE else len(row.prompt.used))
 
-    def stream(self, question: str, sources: Sequence[Source]) -> Iterator[str | Generation]:
+    def stream(
+        self, question: str, sources: Sequence[Source], source_logs: Sequence[float] | None = None
+    ) -> Iterator[str | Generation]:
         """See `Generator.stream`: a reply, written greedily, word by word.
 
         Raises:

@@ -87,9 +87,17 @@ class Generator(Protocol):
     votes: bool
 
     def generate(
-        self, questions: Sequence[str], sources: Sequence[Sequence[Source]], job: Job = ANSWER
+        self,
+        questions: Sequence[str],
+        sources: Sequence[Sequence[Source]],
+        job: Job = ANSWER,
+        source_logs: Sequence[Sequence[float]] | None = None,
     ) -> list[Generation]:
         """A text for each question from its own sources, best source first; of one that is too long the beginning.
+
+        Args:
+            source_logs: log p(source | question) of each source, where the retriever knows it. A generator that chooses
+                between sources can weigh them with it; others leave it aside.
 
         Without a job, a generator does what it does best: the bundled one answers in a few words, a chat model replies.
 
@@ -98,7 +106,9 @@ class Generator(Protocol):
             ValueError: there are not as many questions as lists of sources.
         """
 
-    def stream(self, question: str, sources: Sequence[Source]) -> Iterator[str | Generation]:
+    def stream(
+        self, question: str, sources: Sequence[Source], source_logs: Sequence[float] | None = None
+    ) -> Iterator[str | Generation]:
         """An answer in pieces while it is written, then the Generation; its text is the pieces put together.
 
         Raises:

@@ -1,8 +1,12 @@
 """The bundled generator at its best: the evidence head proposes quotations, and the decoder chooses among them.
 
 Both read the same states. The head sees every place at once, but judges begin and end apart; the decoder knows what an
-answer sounds like, but commits itself word by word. A quotation's score is a product of the two (Hinton, 2002,
-"Training Products of Experts"): log p(place) + DECODER · log p(words). Taught in notebooks/07_rag_pipeline.ipynb.
+answer sounds like, but commits itself word by word; the retriever knows which passage fits the question. A quotation's
+score is a product of the three (Hinton, 2002, "Training Products of Experts"):
+
+    log p(place) + DECODER · log p(words) + RETRIEVER · log p(passage | question)
+
+Taught in notebooks/07_rag_pipeline.ipynb.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from rag_lib.models.weights import BASE, generator_folder
 PROPOSED = 20  # quotations that the decoder reads
 PROPOSED_SENTENCES = 6
 DECODER = 0.5  # the decoder's weight
+RETRIEVER = 3.0  # the retriever's, chosen on the museum's validation questions
 THRESHOLD = 0.5  # a wrong answer costs as much as a right one gains
 QUOTING = (ANSWER, QUOTE, REPLY)
 UNFITTED = Confidence({"share": 1.0, "present": 1.0})
@@ -35,15 +40,21 @@ UNFITTED = Confidence({"share": 1.0, "present": 1.0})
 
 @dataclass(frozen=True)
 class Choice:
-    """A quotation, and the logarithms (T,) of the decoder's probabilities of its tokens and of the end token."""
+    """A quotation and what decoder and retriever say of it.
+
+    Attributes:
+        words: the logarithms (T,) of the decoder's probabilities of its tokens and of the end token.
+        source: log p(its source | question).
+    """
 
     quotation: Quotation
     words: tuple[float, ...]
+    source: float = 0.0
 
     @property
     def score(self) -> float:
-        """log p(place) + DECODER · log p(words)."""
-        return self.quotation.log + DECODER * sum(self.words)
+        """What the three say together, as a logarithm."""
+        return self.quotation.log + DECODER * sum(self.words) + RETRIEVER * self.source
 
 
 class EvidenceReader(Seq2SeqGenerator):
@@ -70,7 +81,11 @@ class EvidenceReader(Seq2SeqGenerator):
         return reader
 
     def generate(
-        self, questions: Sequence[str], sources: Sequence[Sequence[Source]], job: Job = ANSWER
+        self,
+        questions: Sequence[str],
+        sources: Sequence[Sequence[Source]],
+        job: Job = ANSWER,
+        source_logs: Sequence[Sequence[float]] | None = None,
     ) -> list[Generation]:
         """See `Generator.generate`.
 
@@ -80,10 +95,13 @@ class EvidenceReader(Seq2SeqGenerator):
         if job not in QUOTING:
             return super().generate(questions, sources, job)
         questions = check_sources(questions, sources)
-        return [self.read(q, s, job) for q, s in zip(questions, sources, strict=True)]
+        source_logs = source_logs or [[0.0] * len(each) for each in sources]
+        return [self.read(q, s, job, logs) for q, s, logs in zip(questions, sources, source_logs, strict=True)]
 
     @torch.inference_mode()
-    def read(self, question: str, sources: Sequence[Source], job: Job) -> Generation:
+    def read(
+        self, question: str, sources: Sequence[Source], job: Job = ANSWER, source_logs: Sequence[float] | None = None
+    ) -> Generation:
         """The best quotation for one question; no text where there is nothing to quote."""
         item = self.lay_out(question, sources, job)
         states, mask = self.encode(item)
@@ -95,7 +113,7 @@ class EvidenceReader(Seq2SeqGenerator):
             proposed = runs(logs, item, at, self.pieces, self.empty, PROPOSED)
         if not proposed:
             return Generation("", 0.0, None, item.used, (), item.prompts)
-        choices = self.judge(proposed, states, mask)
+        choices = self.judge(proposed, states, mask, source_logs or [0.0] * len(sources))
         return self.conclude(choices, missing_probability(logs, at), item, sources)
 
     def encode(self, item: Item) -> tuple[torch.Tensor, torch.Tensor]:
@@ -104,10 +122,15 @@ class EvidenceReader(Seq2SeqGenerator):
         ids, mask = (inputs[k].to(self.model.device) for k in ("input_ids", "attention_mask"))
         return encode_apart(self.model, ids, mask, [0] * len(item.rows), self.batch_size)
 
-    def judge(self, proposed: Sequence[Quotation], states: torch.Tensor, mask: torch.Tensor) -> list[Choice]:
-        """The quotations as the decoder sees them too, best first."""
+    def judge(
+        self, proposed: Sequence[Quotation], states: torch.Tensor, mask: torch.Tensor, source_logs: Sequence[float]
+    ) -> list[Choice]:
+        """The quotations as the decoder and the retriever see them too, best first."""
         logs = token_log_probabilities(self.model, (states, mask), [q.ids for q in proposed])[:, 0]
-        choices = [Choice(q, tuple(row[: len(q.ids) + 1].tolist())) for q, row in zip(proposed, logs, strict=True)]
+        choices = [
+            Choice(q, tuple(row[: len(q.ids) + 1].tolist()), source_logs[q.place.source])
+            for q, row in zip(proposed, logs, strict=True)
+        ]
         return sorted(choices, key=lambda c: -c.score)
 
     def conclude(self, choices: Sequence[Choice], missing: float, item: Item, sources: Sequence[Source]) -> Generation:
@@ -131,7 +154,8 @@ class EvidenceReader(Seq2SeqGenerator):
         """What the confidence is computed from.
 
         share: the log-odds of the part that quotations of the best one's words have among all proposed;
-        present: the log-odds that some source holds the answer; place: log p(place); words: mean log p of a token.
+        present: the log-odds that some source holds the answer; place: log p(place); words: mean log p of a token;
+        source: log p(its source | question).
         """
         scores = torch.tensor([c.score for c in choices]).softmax(0).tolist()
         best = choices[0]
@@ -141,6 +165,7 @@ class EvidenceReader(Seq2SeqGenerator):
             "present": logit(1 - missing, 1e-4),
             "place": max(best.quotation.log, -20.0),
             "words": sum(best.words) / len(best.words),
+            "source": max(best.source, -20.0),
         }
 
     def same_words(self, a: Choice, b: Choice) -> bool:
@@ -148,13 +173,15 @@ class EvidenceReader(Seq2SeqGenerator):
         first, second = ([i for i in c.quotation.ids if i not in self.empty] for c in (a, b))
         return first == second
 
-    def stream(self, question: str, sources: Sequence[Source]) -> Iterator[str | Generation]:
+    def stream(
+        self, question: str, sources: Sequence[Source], source_logs: Sequence[float] | None = None
+    ) -> Iterator[str | Generation]:
         """See `Generator.stream`. A quotation is known all at once, so it comes in one piece.
 
         Raises:
             QuestionTooLong: with the question no source fits into the model's input.
         """
-        generation = self.read(question, sources, ANSWER)
+        generation = self.read(question, sources, ANSWER, source_logs)
         if generation.text:
             yield generation.text
         yield generation

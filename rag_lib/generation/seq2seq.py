@@ -79,7 +79,11 @@ class Seq2SeqGenerator:
         return cls(model, tokenizer, decoding, form)
 
     def generate(
-        self, questions: Sequence[str], sources: Sequence[Sequence[Source]], job: Job = ANSWER
+        self,
+        questions: Sequence[str],
+        sources: Sequence[Sequence[Source]],
+        job: Job = ANSWER,
+        source_logs: Sequence[Sequence[float]] | None = None,
     ) -> list[Generation]:
         """See `Generator.generate`.
 
@@ -224,7 +228,9 @@ class Seq2SeqGenerator:
                     names.append(name)
         return names
 
-    def stream(self, question: str, sources: Sequence[Source]) -> Iterator[str | Generation]:
+    def stream(
+        self, question: str, sources: Sequence[Source], source_logs: Sequence[float] | None = None
+    ) -> Iterator[str | Generation]:
         """See `Generator.stream`; written greedily. What no later token can change is yielded as soon as it is known.
 
         Raises:

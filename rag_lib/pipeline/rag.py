@@ -144,7 +144,8 @@ class RAG:
         found = self.find(check_query(question))
         started = time.perf_counter()
         generation = None
-        for piece in self.generator.stream(question, found.sources) if found.hits else ():
+        logs = self.source_logs(found, found.sources)
+        for piece in self.generator.stream(question, found.sources, logs) if found.hits else ():
             if isinstance(piece, Generation):
                 generation = piece
             else:
@@ -162,7 +163,9 @@ class RAG:
         """What is answered to each question; None where nothing was found."""
         readings = [self.readings(found) if found.hits else [] for found in batch]
         questions = [found.question for found, each in zip(batch, readings, strict=True) for _ in each]
-        written = iter(self.generator.generate(questions, [sources for each in readings for sources in each]))
+        sources = [sources for each in readings for sources in each]
+        logs = [self.source_logs(f, s) for f, each in zip(batch, readings, strict=True) for s in each]
+        written = iter(self.generator.generate(questions, sources, source_logs=logs))
         return [
             self.combine(found, [next(written) for _ in each]) if found.hits else None
             for found, each in zip(batch, readings, strict=True)
@@ -177,6 +180,12 @@ class RAG:
         together, *alone = generations
         voted = vote(together, alone, self.passage_probabilities(found)) if alone else together
         return replace(voted, cut=together.cut)
+
+    def source_logs(self, found: Found, sources: Sequence[Source]) -> list[float]:
+        """log p(passage | question) of the sources of a reading: of all that were found; one alone has 0."""
+        if len(sources) < len(found.hits):
+            return [0.0] * len(sources)
+        return np.log(np.maximum(self.passage_probabilities(found), 1e-9)).tolist()
 
     def passage_probabilities(self, found: Found) -> np.ndarray:
         """p(passage | question), (hits,), as the retriever reads its own scores."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from rag_lib.generation.generators import Generation, Token
 from rag_lib.hits import Hit
 from rag_lib.indexing.documents import Passage, Source
-from rag_lib.pipeline.rag import RAG, Answer
+from rag_lib.pipeline.rag import RAG, Answer, Found
 from rag_lib.retrieval.base import check_query
 
 
@@ -76,16 +76,17 @@ def trace(rag: RAG, question: str) -> Trace:
     if not found.hits:
         return Trace(found.question, (), (), (), rag.conclude(found, None, 0.0))
     started = time.perf_counter()
-    readings = tuple(timed_reading(rag, found.question, sources) for sources in rag.readings(found))
+    readings = tuple(timed_reading(rag, found, sources) for sources in rag.readings(found))
     generation = rag.combine(found, [reading.generation for reading in readings])
     answer = rag.conclude(found, generation, time.perf_counter() - started)
     return Trace(found.question, found.hits, found.passages, readings, answer)
 
 
-def timed_reading(rag: RAG, question: str, sources: list[Source]) -> Reading:
+def timed_reading(rag: RAG, found: Found, sources: list[Source]) -> Reading:
     """One reading with its time."""
     started = time.perf_counter()
-    (generation,) = rag.generator.generate([question], [sources])
+    logs = [rag.source_logs(found, sources)]
+    (generation,) = rag.generator.generate([found.question], [sources], source_logs=logs)
     return Reading(generation, time.perf_counter() - started)
 
 

@@ -161,7 +161,7 @@ def test_head_and_decoder_choose_together(reader):
     (generation,) = reader.generate([QUESTION], [SOURCES])
     assert generation.place == best.place
     assert generation.text == SOURCES[best.place.source].text[best.place.start : best.place.end]
-    words = reader.judge(proposed, states, mask)[0].words
+    words = reader.judge(proposed, states, mask, [0.0] * 3)[0].words
     assert [t.probability for t in generation.tokens] == pytest.approx([math.exp(w) for w in words])
 
 
@@ -193,3 +193,26 @@ def test_a_confidence_is_kept_beside_the_weights(tmp_path):
     assert load_confidence(tmp_path, Confidence()) == Confidence()
     confidence.save(tmp_path)
     assert load_confidence(tmp_path, Confidence()) == confidence
+
+
+def test_a_source_that_the_retriever_trusts_wins(reader):
+    item = reader.lay_out(QUESTION, SOURCES, ANSWER)
+    at = positions(item)
+    with torch.inference_mode():
+        states, mask = reader.encode(item)
+        logs = evidence_logs(reader.model.evidence(states[0]), item, at)
+    proposed = runs(logs, item, at, reader.pieces, reader.empty, 100)
+    for k in range(3):
+        trusted = [0.0 if i == k else -30.0 for i in range(3)]
+        assert reader.judge(proposed, states, mask, trusted)[0].quotation.place.source == k
+    plain, equal = (
+        reader.generate([QUESTION], [SOURCES], source_logs=given)[0] for given in (None, [[-1.0, -1.0, -1.0]])
+    )
+    assert equal.place == plain.place, "a retriever that cannot decide decides nothing"
+    assert plain.features["source"] == 0.0 and equal.features["source"] == -1.0
+
+
+def test_a_model_built_around_the_reader_leaves_its_head_as_it_is(reader):
+    before = reader.model.evidence.weight.detach().clone()
+    reader.model.init_weights()
+    assert torch.equal(reader.model.evidence.weight, before)

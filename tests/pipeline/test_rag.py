@@ -183,7 +183,7 @@ def test_many_questions_get_the_answers_that_each_would_get(vote, knowledge, enc
 
 def test_many_questions_are_read_in_batches(rag):
     class Counting(FixedGenerator):
-        def generate(self, questions, sources, job=None):
+        def generate(self, questions, sources, job=None, source_logs=None):
             calls.append(len(questions))
             return super().generate(questions, sources, job)
 

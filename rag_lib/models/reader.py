@@ -15,5 +15,5 @@ class BartReader(BartForConditionalGeneration):
 
     def __init__(self, config: BartConfig) -> None:
         super().__init__(config)
-        self.evidence = torch.nn.Linear(config.d_model, 2)
+        self.evidence = torch.nn.Linear(config.d_model, 2, bias=False)  # a softmax over tokens would not see a bias
         self.post_init()  # else a model that is built around this one would draw the head anew

@@ -110,8 +110,8 @@ def test_shards_that_are_a_pickle_or_a_list_are_refused(folder, tmp_path, capsys
 
 
 def test_a_passage_that_is_too_long_is_no_reason_to_refuse_a_question(folder, capsys):
-    (folder / "steps.txt").write_text("\n".join(f"tower,{i},steps,{i * 7919 % 1000},painted;blue" for i in range(900)))
-    (folder / "tower 2.html").write_text(f"<title>{'The tower that is blue ' * 90}</title><p>It has a red door.</p>")
+    (folder / "steps.txt").write_text("\n".join(f"lift,{i},doors,{i * 7919 % 1000},rusty;green" for i in range(900)))
+    (folder / "tower 2.html").write_text(f"<title>{'蓝塔' * 90}</title><p>It has a red door.</p>")
     assert main(["ask", "Who painted the tower blue?", "--documents", str(folder)]) == 0
     captured = capsys.readouterr()
     assert "Answer:   Ada Finch" in captured.out

@@ -10,11 +10,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import BartConfig, BartForConditionalGeneration
+from transformers import BartConfig
 
 from rag_lib.__main__ import main
 from rag_lib.evaluation.squad import parse
 from rag_lib.generation.generators import Generation
+from rag_lib.models.adapters import is_head
+from rag_lib.models.reader import BartReader
 from rag_lib.models.weights import GENERATOR, load_perigee, save_perigee
 from rag_lib.museum.collection import Question
 from rag_lib.museum.report import compare
@@ -175,7 +177,7 @@ def test_a_users_own_triples_train_a_generator_that_answers(data, tmp_path, caps
     monkeypatch.setattr("rag_lib.training.generator.recipes.own_evaluation", getting_better)
     torch.manual_seed(0)
     config = BartConfig.from_pretrained(GENERATOR, encoder_layers=1, decoder_layers=1)
-    save_perigee(BartForConditionalGeneration(config), tmp_path / "start")
+    save_perigee(BartReader(config), tmp_path / "start")
     command = ["train", "generator", "--data", str(data), "--output", str(tmp_path / "run"), "--examples", "0.2"]
     command += ["--start", str(tmp_path / "start"), "--batch-size", "4", "--rank", "2"]
     assert main(command) == 0
@@ -186,7 +188,7 @@ def test_a_users_own_triples_train_a_generator_that_answers(data, tmp_path, caps
     weights = tmp_path / "run" / "weights"
     start, trained = (load_perigee(folder)[0].state_dict() for folder in (tmp_path / "start", weights))
     changed = {name for name in start if not torch.equal(start[name].half(), trained[name].half())}
-    assert changed and all(".layers." in name and name.endswith("weight") for name in changed)
+    assert changed and all(".layers." in name or is_head(name) for name in changed)
 
     (tmp_path / "documents").mkdir()
     (tmp_path / "documents" / "zog.txt").write_text("King Zog of Perelandia was born in 1887.")

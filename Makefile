@@ -21,8 +21,8 @@ install:
 lab: install
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb
 
-test: install
-	@$(BIN)/python -m pytest
+test: install # two files at a time, one thread each
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint
 	@$(BIN)/python -m pytest tests -m "not model"

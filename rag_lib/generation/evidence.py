@@ -15,6 +15,7 @@ import torch
 from rag_lib.generation.generators import Place
 from rag_lib.generation.quotation import Item, TokenizedText
 
+EACH = 3  # the likeliest runs of every source are proposed, however much likelier those of others are
 LONGEST = 24  # tokens of a run of words that is proposed; sentences are of any length
 
 
@@ -27,11 +28,18 @@ class Positions(NamedTuple):
 
 
 class Quotation(NamedTuple):
-    """A run of tokens of a source that may be the answer: its token ids, its place, and log p(it is the evidence)."""
+    """A run of tokens of a source that may be the answer.
+
+    Attributes:
+        ids: its token ids.
+        log: log p(it is the evidence), among all sources.
+        odds: the logarithm of its odds against its own source not holding the answer, whatever the others say.
+    """
 
     ids: list[int]
     place: Place
     log: float
+    odds: float = 0.0
 
 
 def positions(item: Item) -> Positions:
@@ -69,18 +77,26 @@ def missing_probability(logs: torch.Tensor, at: Positions) -> float:
     return float(logs[:, list(at.rows)].exp().sum(1).mean())
 
 
+def missing_log(logs: torch.Tensor, at: Positions, i: int) -> float:
+    """log p(begins) + log p(ends) of "not here" for source i: of the first token of its row."""
+    return float(logs[:, at.rows[i if len(at.rows) > 1 else 0]].sum())
+
+
 def runs(
     logs: torch.Tensor, item: Item, at: Positions, pieces: frozenset[int], empty: frozenset[int], most: int
 ) -> list[Quotation]:
-    """The `most` likeliest runs of whole words of a source, likeliest first: log p(begins) + log p(ends).
+    """The likeliest runs of whole words of a source, likeliest first: log p(begins) + log p(ends).
 
-    A run has at most LONGEST tokens, or is a whole sentence.
+    A run has at most LONGEST tokens, or is a whole sentence. There are `most`, and the EACH likeliest of every source.
     """
-    proposed = []
-    for source, start, text in zip(item.used, at.sources, item.texts, strict=True):
+    proposed: list[Quotation] = []
+    others: list[Quotation] = []
+    for i, (source, start, text) in enumerate(zip(item.used, at.sources, item.texts, strict=True)):
         n = len(text.ids)
         if not n:
             continue
+        missing = missing_log(logs, at, i)
+        own = []
         begins, ends = logs[0, start : start + n].clone(), logs[1, start : start + n].clone()
         inside = torch.tensor(within_words(text, pieces))
         begins[inside] = ends[:-1][inside[1:]] = float("-inf")  # a word is not cut
@@ -88,12 +104,16 @@ def runs(
         for s in text.sentences:
             allowed[s[0], s[-1]] = True
         spans = (begins[:, None] + ends[None, :]).masked_fill(~allowed, float("-inf")).flatten()
-        for log, i in zip(*(x.tolist() for x in spans.topk(min(most, n * n))), strict=True):
-            ids = text.ids[i // n : i % n + 1]
+        for log, at_once in zip(*(x.tolist() for x in spans.topk(min(most, n * n))), strict=True):
+            first, last = divmod(at_once, n)
+            ids = text.ids[first : last + 1]
             if log > float("-inf") and not empty.issuperset(ids):
-                place = Place(source, text.offsets[i // n][0], text.offsets[i % n][1])
-                proposed.append(Quotation(ids, place, log))
-    return sorted(proposed, key=lambda q: -q.log)[:most]
+                place = Place(source, text.offsets[first][0], text.offsets[last][1])
+                own.append(Quotation(ids, place, log, log - missing))
+        proposed += own
+        others += own[:EACH]
+    proposed = sorted(proposed, key=lambda q: -q.log)[:most]
+    return sorted([*proposed, *(q for q in others if q not in proposed)], key=lambda q: -q.log)
 
 
 def within_words(text: TokenizedText, pieces: frozenset[int]) -> list[bool]:
@@ -111,9 +131,10 @@ def band(n: int, width: int) -> torch.Tensor:
 def sentences(logs: torch.Tensor, item: Item, at: Positions) -> list[Quotation]:
     """The sentences of the sources, likeliest first: log p(it begins in the sentence) + log p(it ends there)."""
     found = []
-    for source, start, text in zip(item.used, at.sources, item.texts, strict=True):
+    for i, (source, start, text) in enumerate(zip(item.used, at.sources, item.texts, strict=True)):
+        missing = missing_log(logs, at, i)
         for s in text.sentences:
             log = float(logs[:, start + s[0] : start + s[-1] + 1].logsumexp(1).sum())
             place = Place(source, text.offsets[s[0]][0], text.offsets[s[-1]][1])
-            found.append(Quotation([text.ids[i] for i in s], place, log))
+            found.append(Quotation([text.ids[t] for t in s], place, log, log - missing))
     return sorted(found, key=lambda q: -q.log)

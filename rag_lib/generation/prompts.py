@@ -164,12 +164,12 @@ def cut_to_fit(
         return source
     if job == REWRITE:
         raise QuestionTooLong(f"the conversation is {too_many} tokens too long to be read: leave out its oldest turns")
-    source = Source(first_tokens(source.title, TITLE, tokenizer), source.text)
+    source = source._replace(title=first_tokens(source.title, TITLE, tokenizer))
     while (too_many := excess(source)) > 0:
         left = len(tokenizer(source.text, add_special_tokens=False, verbose=False)["input_ids"]) - too_many
         if left < LEAST:
             return None
-        source = Source(source.title, first_tokens(source.text, left, tokenizer))
+        source = source._replace(text=first_tokens(source.text, left, tokenizer))
     return source
 
 

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
+from rag_lib.generation.claims import DECODER as DECODER  # which notebook 07 shows
+from rag_lib.generation.claims import Choice, claims, in_all, outvoted, says_same, witnesses
 from rag_lib.generation.confidence import Confidence, load_confidence, logit
 from rag_lib.generation.encoding import encode_apart, token_log_probabilities
 from rag_lib.generation.evidence import Quotation, evidence_logs, missing_probability, positions, runs, sentences
@@ -31,30 +32,9 @@ from rag_lib.models.weights import BASE, generator_folder
 
 PROPOSED = 20  # quotations that the decoder reads
 PROPOSED_SENTENCES = 6
-DECODER = 0.5  # the decoder's weight
-RETRIEVER = 3.0  # the retriever's, chosen on the museum's validation questions
 THRESHOLD = 0.5  # a wrong answer costs as much as a right one gains
 QUOTING = (ANSWER, QUOTE, REPLY)
 UNFITTED = Confidence({"share": 1.0, "present": 1.0})
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A quotation and what decoder and retriever say of it.
-
-    Attributes:
-        words: the logarithms (T,) of the decoder's probabilities of its tokens and of the end token.
-        source: log p(its source | question).
-    """
-
-    quotation: Quotation
-    words: tuple[float, ...]
-    source: float = 0.0
-
-    @property
-    def score(self) -> float:
-        """What the three say together, as a logarithm."""
-        return self.quotation.log + DECODER * sum(self.words) + RETRIEVER * self.source
 
 
 class EvidenceReader(Seq2SeqGenerator):
@@ -98,11 +78,34 @@ class EvidenceReader(Seq2SeqGenerator):
         source_logs = source_logs or [[0.0] * len(each) for each in sources]
         return [self.read(q, s, job, logs) for q, s, logs in zip(questions, sources, source_logs, strict=True)]
 
-    @torch.inference_mode()
     def read(
         self, question: str, sources: Sequence[Source], job: Job = ANSWER, source_logs: Sequence[float] | None = None
     ) -> Generation:
-        """The best quotation for one question; no text where there is nothing to quote."""
+        """The best quotation for one question; no text where there is nothing to quote.
+
+        Sources that are outvoted are set aside and the rest is read again, for beside them nothing else looks likely.
+        """
+        return self.weigh(question, sources, job, source_logs or [0.0] * len(sources))
+
+    def weigh(
+        self, question: str, sources: Sequence[Source], job: Job, source_logs: Sequence[float], against: int = 0
+    ) -> Generation:
+        """The best quotation of the sources that are not outvoted; `against` sources have been set aside before."""
+        first = self.read_once(question, sources, job, source_logs, against)
+        aside = outvoted(first, sources)
+        kept = [i for i in range(len(sources)) if i not in aside]
+        if len(kept) == len(sources):
+            return first
+        left = torch.tensor([source_logs[i] for i in kept]).log_softmax(0).tolist()
+        against += len(witnesses(first.supporting, sources))
+        again = self.weigh(question, [sources[i] for i in kept], job, left, against)
+        return in_all(again, kept, first, sources)
+
+    @torch.inference_mode()
+    def read_once(
+        self, question: str, sources: Sequence[Source], job: Job, source_logs: Sequence[float], against: int
+    ) -> Generation:
+        """The best quotation of all sources."""
         item = self.lay_out(question, sources, job)
         states, mask = self.encode(item)
         at = positions(item)
@@ -113,8 +116,8 @@ class EvidenceReader(Seq2SeqGenerator):
             proposed = runs(logs, item, at, self.pieces, self.empty, PROPOSED)
         if not proposed:
             return Generation("", 0.0, None, item.used, (), item.prompts)
-        choices = self.judge(proposed, states, mask, source_logs or [0.0] * len(sources))
-        return self.conclude(choices, missing_probability(logs, at), item, sources)
+        choices = self.judge(proposed, states, mask, source_logs)
+        return self.conclude(choices, missing_probability(logs, at), item, sources, against)
 
     def encode(self, item: Item) -> tuple[torch.Tensor, torch.Tensor]:
         """States (1, N, d) and attention mask (1, N) of an item's rows, laid end to end."""
@@ -133,45 +136,54 @@ class EvidenceReader(Seq2SeqGenerator):
         ]
         return sorted(choices, key=lambda c: -c.score)
 
-    def conclude(self, choices: Sequence[Choice], missing: float, item: Item, sources: Sequence[Source]) -> Generation:
-        """The best choice as a generation."""
-        best = choices[0]
-        place = best.quotation.place
-        tokens = self.tokenizer.convert_ids_to_tokens([*best.quotation.ids, self.model.config.eos_token_id])
-        features = self.features(choices, missing)
+    def conclude(
+        self, choices: Sequence[Choice], missing: float, item: Item, sources: Sequence[Source], against: int
+    ) -> Generation:
+        """The best choice as a generation, with what the other sources say."""
+        said = claims(choices, self.empty, sources)
+        first = said.supporting[0]
+        supporting = tuple(c.place for c in said.supporting)
+        disagreeing = witnesses((c.place for c in said.disagreeing), sources)
+        once = witnesses(supporting, sources)
+        witnessed = [c for c in said.supporting if c.place in once]
+        features = self.features(choices, witnessed, missing, against + len(disagreeing))
+        tokens = self.tokenizer.convert_ids_to_tokens([*first.quotation.ids, self.model.config.eos_token_id])
         return Generation(
-            sources[place.source].text[place.start : place.end],
+            sources[first.place.source].text[first.place.start : first.place.end],
             self.confidence(features),
-            place,
+            first.place,
             item.used,
-            tuple(Token(t, math.exp(log)) for t, log in zip(tokens, best.words, strict=True)),
+            tuple(Token(t, math.exp(log)) for t, log in zip(tokens, first.words, strict=True)),
             item.prompts,
             item.cut,
             features,
+            supporting,
+            disagreeing,
         )
 
-    def features(self, choices: Sequence[Choice], missing: float) -> dict[str, float]:
-        """What the confidence is computed from.
+    def features(
+        self, choices: Sequence[Choice], supporting: Sequence[Choice], missing: float, against: int
+    ) -> dict[str, float]:
+        """What the confidence is computed from. Passages that say the same are counted together, copies once.
 
-        share: the log-odds of the part that quotations of the best one's words have among all proposed;
-        present: the log-odds that some source holds the answer; place: log p(place); words: mean log p of a token;
-        source: log p(its source | question).
+        share: the log-odds of the part that quotations which say the same as the best one have among all proposed;
+        present: the log-odds that some source holds the answer; place: log p(its places); words: mean log p of a token;
+        source: log p(its sources | question); agree: log of the part that those for it are of all that say something.
         """
-        scores = torch.tensor([c.score for c in choices]).softmax(0).tolist()
         best = choices[0]
-        share = sum(p for p, c in zip(scores, choices, strict=True) if self.same_words(c, best))
+        scores = torch.tensor([c.score for c in choices]).softmax(0).tolist()
+        share = sum(p for p, c in zip(scores, choices, strict=True) if says_same(c, best, self.empty))
+        places, found = (
+            torch.tensor(x).logsumexp(0) for x in zip(*((c.quotation.log, c.source) for c in supporting), strict=True)
+        )
         return {
             "share": logit(share, 1e-4),
             "present": logit(1 - missing, 1e-4),
-            "place": max(best.quotation.log, -20.0),
+            "place": min(max(float(places), -20.0), 0.0),
             "words": sum(best.words) / len(best.words),
-            "source": max(best.source, -20.0),
+            "source": min(max(float(found), -20.0), 0.0),
+            "agree": math.log(len(supporting) / (len(supporting) + against)),
         }
-
-    def same_words(self, a: Choice, b: Choice) -> bool:
-        """Whether two quotations say the same, articles and pronouns apart."""
-        first, second = ([i for i in c.quotation.ids if i not in self.empty] for c in (a, b))
-        return first == second
 
     def stream(
         self, question: str, sources: Sequence[Source], source_logs: Sequence[float] | None = None

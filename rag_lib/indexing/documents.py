@@ -51,10 +51,18 @@ class Document:
 
 
 class Source(NamedTuple):
-    """A passage as models read it, wherever it comes from."""
+    """A passage as models read it, wherever it comes from.
+
+    Attributes:
+        document: the id of its document; empty where it is not known.
+        standing: how many passages of that document have something to say on the question; see
+            `rag_lib.pipeline.standing`. No model reads these two.
+    """
 
     title: str
     text: str
+    document: str = ""
+    standing: int = 1
 
 
 @dataclass(frozen=True)

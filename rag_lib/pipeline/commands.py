@@ -13,7 +13,7 @@ from rag_lib.indexing.commands import report, report_cut
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.store import load, open_folder
 from rag_lib.models.weights import MUSEUM_ENCODER
-from rag_lib.pipeline.rag import RAG, Answer
+from rag_lib.pipeline.rag import RAG, Answer, Citation
 from rag_lib.retrieval.base import check_query
 from rag_lib.retrieval.catalogue import make_retriever
 
@@ -29,13 +29,18 @@ def told(answer: Answer, threshold: float) -> list[str]:
     else:
         lines.append("Answer:   I found no passage to answer from.")
     for citation in answer.citations or ([answer.nearest] if answer.nearest else []):
-        passage = citation.passage
-        if citation.sentence != (answer.text or answer.guess):
-            lines.append(f'Sentence: "{citation.sentence}"')
-        lines.append(
-            f"Source:   {passage.title} ({passage.document_id}, characters {citation.start} to {citation.end})"
-        )
+        lines += stands(citation, answer.text or answer.guess)
+    for citation in answer.disagreeing:
+        lines += [f"Another passage says otherwise: {citation.words}", *stands(citation, citation.words)]
     return lines
+
+
+def stands(citation: Citation, said: str) -> list[str]:
+    """The sentence of a citation, unless that is all that was said, and where it is to be found."""
+    passage = citation.passage
+    sentence = [] if citation.sentence == said else [f'Sentence: "{citation.sentence}"']
+    place = f"{passage.document_id}, characters {citation.start} to {citation.end}"
+    return [*sentence, f"Source:   {passage.title} ({place})"]
 
 
 def ask(options: argparse.Namespace) -> None:

@@ -20,6 +20,7 @@ from rag_lib.hits import Hit, check_k, check_texts
 from rag_lib.indexing.documents import Passage, Source
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.splitting import sentence_spans
+from rag_lib.pipeline.standing import SPARE, Standing, without_copies
 from rag_lib.retrieval.base import PASSAGES, Retriever, check_query, passage_probabilities
 
 TOGETHER = 1.0  # the weight of the reading of all passages together in a vote; the likeliest passage's is 1
@@ -34,6 +35,11 @@ class Citation:
     end: int
     sentence: str
 
+    @property
+    def words(self) -> str:
+        """The words cited."""
+        return self.passage.text[self.start - self.passage.start : self.end - self.passage.start]
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -41,10 +47,11 @@ class Answer:
 
     Attributes:
         text: the answer; empty where nothing was found to answer from, or the score is below the threshold.
-        citations: the passages that support it, at least one unless `text` is empty.
+        citations: the passages read that say so, the one to look at first first; at least one unless `text` is empty.
         score: how sure the generator is of its answer, from 0 to 1; of the bundled one, how probably it is right.
         guess: what the generator would have said, sure or not.
         nearest: where the guess stands, or what comes nearest to it.
+        disagreeing: where passages read say otherwise; of copies one.
         cut: how many of the passages were too long for the generator, so that it did not read their ends.
         hits: the passages that were read, best first.
         seconds: the time it took, by step; of a step done for several questions at once, this one's share.
@@ -59,21 +66,26 @@ class Answer:
     guess: str = ""
     nearest: Citation | None = None
     cut: int = 0
+    disagreeing: tuple[Citation, ...] = ()
 
 
 @dataclass(frozen=True)
 class Found:
-    """What retrieval found for a question: `passages[i]` belongs to `hits[i]`, best first."""
+    """What retrieval found for a question: `passages[i]`, with its `standing[i]`, belongs to `hits[i]`, best first."""
 
     question: str
     hits: tuple[Hit, ...]
     passages: tuple[Passage, ...]
+    standing: tuple[int, ...]
     seconds: float
 
     @property
     def sources(self) -> list[Source]:
         """The passages as the generator sees them."""
-        return [p.source for p in self.passages]
+        return [
+            Source(p.title, p.text, p.document_id, standing)
+            for p, standing in zip(self.passages, self.standing, strict=True)
+        ]
 
 
 class RAG:
@@ -95,6 +107,7 @@ class RAG:
         self.knowledge = knowledge
         self.retriever = retriever
         self.generator = generator
+        self.standing = Standing(knowledge)
         self.k = check_k(k)
         if threshold is not None and not isinstance(threshold, (int, float)):
             raise ValueError(f"the threshold must be a number or None, not {threshold!r}")
@@ -153,11 +166,13 @@ class RAG:
         yield self.conclude(found, generation, time.perf_counter() - started)
 
     def find(self, question: str) -> Found:
-        """The k passages that the retriever ranks highest; none where the passages know no word of the question."""
+        """The k passages ranked highest, without copies; none where the passages know no word of the question."""
         started = time.perf_counter()
-        hits = tuple(self.retriever.retrieve(question, self.k)) if self.knowledge.knows(question) else ()
+        found = self.retriever.retrieve(question, self.k + SPARE) if self.knowledge.knows(question) else []
+        hits = tuple(without_copies(found, self.knowledge.passages, self.k))
         passages = tuple(self.knowledge.passages[h.id] for h in hits)
-        return Found(question, hits, passages, time.perf_counter() - started)
+        standing = tuple(self.standing(question, p.document_id) for p in passages)
+        return Found(question, hits, passages, standing, time.perf_counter() - started)
 
     def read(self, batch: Sequence[Found]) -> list[Generation | None]:
         """What is answered to each question; None where nothing was found."""
@@ -208,6 +223,7 @@ class RAG:
             generation.text,
             stands[0] if stands else None,
             len(generation.cut),
+            tuple(citation(found.passages[p.source], p.start, p.end) for p in generation.disagreeing),
         )
 
 
@@ -225,7 +241,7 @@ def vote(together: Generation, alone: Sequence[Generation], probabilities: Seque
 def of_passage(i: int, generation: Generation) -> Generation:
     """What was written with passage i alone, its place given among all passages."""
     place = replace(generation.place, source=i) if generation.place else None
-    return replace(generation, place=place, used=tuple(i for _ in generation.used))
+    return replace(generation, place=place, used=tuple(i for _ in generation.used), supporting=(), disagreeing=())
 
 
 def most_supported(generations: Sequence[Generation], weights: Sequence[float]) -> Generation:
@@ -244,10 +260,10 @@ def most_supported(generations: Sequence[Generation], weights: Sequence[float]) 
 
 
 def cite(generation: Generation, passages: Sequence[Passage]) -> tuple[Citation, ...]:
-    """Where an answer comes from: the place it quotes, else the sentence read that shares most words with it."""
+    """Where an answer comes from: the places it quotes, else the sentence read that shares most words with it."""
     if generation.place is not None:
-        passage = passages[generation.place.source]
-        return (citation(passage, generation.place.start, generation.place.end),)
+        places = generation.supporting or (generation.place,)
+        return tuple(citation(passages[p.source], p.start, p.end) for p in places)
     answer = set(re.findall(r"\w+", generation.text.lower()))
     candidates = [(passages[i], span) for i in generation.used for span in sentence_spans(passages[i].text)]
     passage, (a, b) = max(

@@ -6,7 +6,9 @@ afford to look at question and passage together.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,6 +16,9 @@ import torch
 from rag_lib.indexing.documents import Passage, indexed_text
 from rag_lib.indexing.encoders import Encoder
 from rag_lib.models.weights import SAFE, ModelUnavailable, hub_errors
+from rag_lib.retrieval.base import Reranker
+
+LONGEST_ECHO = 60  # words; longer questions are repeated by nobody
 
 CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
 
@@ -61,3 +66,29 @@ class MaxSimReranker:
         (q,) = self.encoder.encode_query_tokens([query])
         tokens = self.encoder.encode_passage_tokens([indexed_text(p) for p in passages])
         return np.array([(q @ p.T).max(axis=1).mean() for p in tokens])
+
+
+def without_question(text: str, question: str) -> str:
+    """A text without the places that repeat the question word for word."""
+    words = re.findall(r"\w+", question)
+    if not 2 < len(words) <= LONGEST_ECHO:
+        return text
+    return re.sub(r"\b" + r"\W+".join(map(re.escape, words)) + r"\b\W?", "", text, flags=re.IGNORECASE)
+
+
+def fair_scores(reranker: Reranker, query: str, passages: Sequence[Passage]) -> np.ndarray:
+    """A reranker's scores (len(passages),), of one that repeats the question no more than of the best that does not.
+
+    To repeat a question is no answer to it. But lists of questions with their answers do so too, and they have what
+    stands beside the question: such a passage is scored without it and raised as far as below the best that does not.
+    """
+    scores = reranker.scores(query, passages)
+    bare = [replace(p, title=without_question(p.title, query), text=without_question(p.text, query)) for p in passages]
+    echoes = [i for i, (p, b) in enumerate(zip(passages, bare, strict=True)) if p != b]
+    if not echoes:
+        return scores
+    best_other = max((s for i, s in enumerate(scores) if i not in echoes), default=-np.inf)
+    alone = reranker.scores(query, [bare[i] for i in echoes])
+    scores = np.array(scores, dtype=float)
+    scores[echoes] = np.minimum(scores[echoes], np.maximum(alone, np.nextafter(best_other, -np.inf)))
+    return scores

@@ -11,6 +11,7 @@ from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.vector_index import VectorIndex
 from rag_lib.retrieval.base import FUSED, RERANKED, Reranker, Retriever, check_query
 from rag_lib.retrieval.fusion import Fusion, MinMaxFusion
+from rag_lib.retrieval.rerankers import fair_scores
 
 
 class LexicalRetriever:
@@ -55,7 +56,7 @@ class HybridRetriever:
 
 
 class RerankedRetriever:
-    """The first `depth` hits of a retriever in the order of a reranker, which reads `passages[hit.id]`."""
+    """The first `depth` hits of a retriever in a reranker's order, which reads `passages[hit.id]` (`fair_scores`)."""
 
     def __init__(
         self, retriever: Retriever, reranker: Reranker, passages: Mapping[str, Passage], depth: int = RERANKED
@@ -70,5 +71,5 @@ class RerankedRetriever:
         """The k best passages of the first `depth`, or of the first k where that is more."""
         query = check_query(query)
         hits = self.retriever.retrieve(query, max(check_k(k), self.depth))
-        scores = self.reranker.scores(query, [self.passages[h.id] for h in hits])
+        scores = fair_scores(self.reranker, query, [self.passages[h.id] for h in hits])
         return best([Hit(h.id, float(s)) for h, s in zip(hits, scores, strict=True)], k)

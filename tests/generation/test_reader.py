@@ -8,6 +8,7 @@ from fakes import small_model
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag_lib.generation.claims import DECODER
 from rag_lib.generation.confidence import Confidence, load_confidence, logit, sigmoid
 from rag_lib.generation.evidence import (
     LONGEST,
@@ -21,7 +22,7 @@ from rag_lib.generation.evidence import (
 from rag_lib.generation.generators import Decoding
 from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY
 from rag_lib.generation.quotation import tokenize
-from rag_lib.generation.reader import DECODER, EvidenceReader
+from rag_lib.generation.reader import EvidenceReader
 from rag_lib.indexing.documents import Source
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.models.weights import load_minilm

@@ -217,3 +217,24 @@ def test_what_is_kept_back_is_shown_where_it_stands(rag):
     assert told(sure, 0.3)[1] == "Answer:   Laika (40% sure)"
     for shown in (lines, told(sure, 0.3)):
         assert shown[-2:] == [f'Sentence: "{unsure.nearest.sentence}"', shown[-1]] and "laika" in shown[-1]
+
+
+def test_all_passages_that_say_so_are_cited_and_those_that_do_not_are_shown(rag):
+    places = [Place(0, 0, 5), Place(1, 0, 3)]
+    said = Generation("Laika", 0.8, places[0], (0, 1, 2), supporting=tuple(places), disagreeing=(Place(2, 4, 9),))
+    answer = RAG(rag.knowledge, rag.retriever, FixedGenerator(said), 3, 0.5).ask("Which dog flew in Sputnik 2?")
+    passages = [rag.knowledge.passages[h.id] for h in answer.hits]
+    assert [c.passage for c in answer.citations] == passages[:2] and answer.nearest == answer.citations[0]
+    (other,) = answer.disagreeing
+    assert other.passage == passages[2] and other.words == passages[2].text[4:9]
+    lines = told(answer, 0.5)
+    assert sum(line.startswith("Source:") for line in lines) == 3
+    assert lines.index(f"Another passage says otherwise: {other.words}") > lines.index("Answer:   Laika (80% sure)")
+    kept_back = RAG(rag.knowledge, rag.retriever, FixedGenerator(said), 3, 0.9).ask("Which dog flew in Sputnik 2?")
+    assert kept_back.citations == () and kept_back.disagreeing == answer.disagreeing
+
+
+def test_generators_are_told_where_passages_come_from(rag):
+    found = rag.find("Which dog flew in Sputnik 2?")
+    assert [s.document for s in found.sources] == [p.document_id for p in found.passages]
+    assert found.sources[0].standing == 1 and found.sources[-1].standing == 0

@@ -18,6 +18,7 @@ from transformers import (
 )
 
 from rag_lib.hits import Hit
+from rag_lib.indexing.documents import Passage
 from rag_lib.models import weights
 from rag_lib.models.adapters import adapter_weights
 from rag_lib.models.weights import ModelUnavailable, load_minilm, save_adapter
@@ -26,7 +27,7 @@ from rag_lib.retrieval.catalogue import RETRIEVERS, make_retriever
 from rag_lib.retrieval.cross_encoder import CrossEncoder
 from rag_lib.retrieval.dpr import DPREncoder, DPRRetriever, passage_vectors
 from rag_lib.retrieval.fusion import MinMaxFusion, ReciprocalRankFusion
-from rag_lib.retrieval.rerankers import CrossEncoderReranker, MaxSimReranker
+from rag_lib.retrieval.rerankers import CrossEncoderReranker, MaxSimReranker, fair_scores, without_question
 from rag_lib.retrieval.retrievers import RerankedRetriever
 
 QUERY = "Where are lakes of methane?"
@@ -269,3 +270,44 @@ def test_fusion_is_symmetric_complete_and_agrees_with_itself(fuse, a, b):
     assert [(h.id, pytest.approx(h.score)) for h in fused] == [tuple(h) for h in fuse([b, a], 8)]
     assert {h.id for h in fused} == {h.id for h in a} | {h.id for h in b}
     assert [h.id for h in fuse([a, a], 8)] == [h.id for h in a]
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("Who flew first? Gagarin.", " Gagarin."),
+        ("who FLEW,\nfirst: who flew first? Titov", "  Titov"),
+        ("Gagarin flew first.", "Gagarin flew first."),
+        ("Who flew firstly?", "Who flew firstly?"),
+    ],
+)
+def test_a_question_is_taken_out_where_it_is_repeated(text, left):
+    assert without_question(text, "Who flew first?") == left
+    assert without_question(text, "Who flew?") == text, "two words are repeated by chance"
+
+
+class WordsInCommon:
+    """Scores by the number of the query's words in title and text."""
+
+    temperature = 1.0
+
+    def scores(self, query, passages):
+        return np.array([float(sum(w in f"{p.title} {p.text}" for w in query.rstrip("?").split())) for p in passages])
+
+
+def test_a_passage_that_repeats_the_question_does_not_win_by_that():
+    query = "Who flew to space first?"
+    texts = ["Gagarin flew first", "Who flew to space first? Titov", "Soup", "Who flew to space first? He flew"]
+    passages = [Passage(str(i), str(i), "", text, 0, len(text)) for i, text in enumerate(texts)]
+    plain, fair = WordsInCommon().scores(query, passages), fair_scores(WordsInCommon(), query, passages)
+    assert plain.argmax() in (1, 3) and fair.argmax() == 0, "the echo is ahead only as far as others let it"
+    assert fair[1] == pytest.approx(fair[0]) and fair[1] < fair[0] and list(fair[[0, 2]]) == list(plain[[0, 2]])
+    titled = [Passage("t", "t", query, "Titov", 0, 5), passages[0]]
+    assert fair_scores(WordsInCommon(), query, titled).argmax() == 1, "nor does one that is headed by it"
+
+
+def test_a_list_of_questions_is_still_found():
+    query = "Can I bring my dog?"
+    passages = [Passage(str(i), str(i), "", text, 0, len(text)) for i, text in enumerate([f"{query} No.", "Soup"])]
+    assert fair_scores(WordsInCommon(), query, passages)[0] == pytest.approx(0.0), "level with the best of the others"
+    assert fair_scores(WordsInCommon(), query, passages[:1])[0] == 0.0

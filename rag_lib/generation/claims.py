@@ -1,0 +1,146 @@
+"""What the passages say, passage by passage: which say the same, which say otherwise, and which only repeat others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from rag_lib.generation.evidence import Quotation
+from rag_lib.generation.generators import Generation, Place
+from rag_lib.indexing.documents import Source
+
+DECODER = 0.5  # the decoder's weight
+RETRIEVER = 3.0  # the retriever's, chosen on the museum's validation questions
+SUPPORTS = 1.0  # log-odds from which a passage supports an answer that another one gives
+CLAIMS = 4.0  # log-odds from which a passage gives an answer of its own
+ALONE, ESTABLISHED = 1, 3  # the standing of a document that says nothing else on a question; of one that says much
+SHORT = 10  # tokens of answers that can be told to differ; of longer ones the wording does
+ALIKE = 0.5  # of their runs of three words, that two copies of a text share at least
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A quotation and what decoder and retriever say of it.
+
+    Attributes:
+        words: the logarithms (T,) of the decoder's probabilities of its tokens and of the end token.
+        source: log p(its source | question).
+    """
+
+    quotation: Quotation
+    words: tuple[float, ...]
+    source: float = 0.0
+
+    @property
+    def place(self) -> Place:
+        """Where it stands."""
+        return self.quotation.place
+
+    @property
+    def score(self) -> float:
+        """What the three say together, as a logarithm."""
+        return self.quotation.log + DECODER * sum(self.words) + RETRIEVER * self.source
+
+
+class Claims(NamedTuple):
+    """One choice a passage: those that say what the best one says, it first, and those that say something else."""
+
+    supporting: tuple[Choice, ...]
+    disagreeing: tuple[Choice, ...]
+
+
+def claims(choices: Sequence[Choice], empty: frozenset[int], sources: Sequence[Source]) -> Claims:
+    """What each passage says, compared with the best choice.
+
+    A passage supports an answer where the same words stand at a likely place of it. It disagrees where it does not, and
+    something else in it answers the question, unless its document supports the answer in another passage. Passages of
+    documents that have more to say on the question come first; the words of the first are those of the best choice.
+
+    Args:
+        choices: best first, at least one.
+        empty: ids of words that are no answer by themselves.
+    """
+    best = choices[0]
+    supporting, disagreeing = [], []
+    for source in dict.fromkeys(c.place.source for c in choices):
+        own = [c for c in choices if c.place.source == source]
+        same = [c for c in own if c is best or (says_same(c, best, empty) and c.quotation.odds >= SUPPORTS)]
+        if same:
+            supporting.append(min(same, key=lambda c: content(c, empty) != content(best, empty)))
+        elif own[0].quotation.odds >= CLAIMS and differs(own[0], best, empty):
+            disagreeing.append(own[0])
+
+    def order(choice: Choice) -> tuple[bool, int]:
+        return content(choice, empty) != content(best, empty), -sources[choice.place.source].standing
+
+    consistent = {sources[c.place.source].document for c in supporting} - {""}
+    others = [c for c in disagreeing if sources[c.place.source].document not in consistent]
+    return Claims(tuple(sorted(supporting, key=order)), tuple(others))
+
+
+def content(choice: Choice, empty: frozenset[int]) -> list[int]:
+    """The ids of a quotation without articles and pronouns."""
+    return [i for i in choice.quotation.ids if i not in empty]
+
+
+def says_same(a: Choice, b: Choice, empty: frozenset[int]) -> bool:
+    """Whether one of two quotations is the other or a part of it, as "1969" is of "20 July 1969"."""
+    short, long = sorted((content(a, empty), content(b, empty)), key=len)
+    return any(long[i : i + len(short)] == short for i in range(len(long) - len(short) + 1))
+
+
+def differs(a: Choice, b: Choice, empty: frozenset[int]) -> bool:
+    """Whether two short quotations say different things; of long ones one cannot tell."""
+    return max(len(a.quotation.ids), len(b.quotation.ids)) <= SHORT and not says_same(a, b, empty)
+
+
+def outvoted(generation: Generation, sources: Sequence[Source]) -> set[int]:
+    """The sources of an answer that stands alone where a document with more to say on the question says otherwise.
+
+    Neither retriever nor reader can tell a plain false sentence from a true one. A document that holds nothing else on
+    the matter is the likelier one to be a stranger's.
+    """
+    own = {place.source for place in generation.supporting}
+    others = max((sources[place.source].standing for place in generation.disagreeing), default=0)
+    return own if others >= ESTABLISHED and all(sources[i].standing <= ALONE for i in own) else set()
+
+
+def in_all(generation: Generation, kept: Sequence[int], first: Generation, sources: Sequence[Source]) -> Generation:
+    """What was read in the `kept` sources alone as a generation from all; what was read `first` disagrees with it."""
+
+    def place(of: Place) -> Place:
+        return replace(of, source=kept[of.source])
+
+    return replace(
+        first,
+        text=generation.text,
+        score=generation.score,
+        place=place(generation.place),
+        tokens=generation.tokens,
+        features=generation.features,
+        supporting=tuple(map(place, generation.supporting)),
+        disagreeing=witnesses((*first.supporting, *map(place, generation.disagreeing)), sources),
+    )
+
+
+def runs_of_words(text: str) -> set[tuple[str, ...]]:
+    """All runs of three words in a text; of a shorter one, all its words."""
+    words = re.findall(r"\w+", text.lower())
+    return set(zip(*(words[i:] for i in range(3)), strict=False)) or {tuple(words)}
+
+
+def are_alike(a: str, b: str) -> bool:
+    """Whether one text is a copy of the other, but for a few words (Broder, 1997: shingles)."""
+    x, y = runs_of_words(a), runs_of_words(b)
+    return len(x & y) >= ALIKE * len(x | y)
+
+
+def witnesses(places: Iterable[Place], sources: Sequence[Source]) -> tuple[Place, ...]:
+    """The places in texts that are no copies of one before them: what copies say is said once."""
+    kept: list[Place] = []
+    for place in places:
+        if not any(are_alike(sources[place.source].text, sources[k.source].text) for k in kept):
+            kept.append(place)
+    return tuple(kept)

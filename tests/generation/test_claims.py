@@ -1,0 +1,105 @@
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rag_lib.generation.claims import (
+    CLAIMS,
+    ESTABLISHED,
+    SHORT,
+    SUPPORTS,
+    Choice,
+    are_alike,
+    claims,
+    differs,
+    in_all,
+    outvoted,
+    says_same,
+    witnesses,
+)
+from rag_lib.generation.evidence import Quotation
+from rag_lib.generation.generators import Generation, Place
+from rag_lib.indexing.documents import Source
+
+EMPTY = frozenset({1})  # the id of "the"
+GAGARIN, YURI, TITOV = 7, 6, 9
+
+
+def choice(source: int, ids: list[int], log: float, odds: float) -> Choice:
+    return Choice(Quotation(ids, Place(source, 0, 5), log, odds), ())
+
+
+def source(document: str, standing: int = ESTABLISHED, text: str = "") -> Source:
+    return Source("", text or f"What {document} says of it in words of its own.", document, standing)
+
+
+def test_passages_that_say_the_same_support_each_other_and_others_disagree():
+    choices = [
+        choice(0, [YURI, GAGARIN], -0.1, 9.0),
+        choice(1, [TITOV], -5.0, CLAIMS),
+        choice(1, [GAGARIN], -9.0, SUPPORTS - 0.1),
+        choice(2, [1, GAGARIN], -6.0, SUPPORTS),
+        choice(3, [TITOV], -8.0, CLAIMS - 0.1),
+    ]
+    found = claims(choices, EMPTY, [source(d) for d in "abcd"])
+    assert [c.place.source for c in found.supporting] == [0, 2]
+    assert [c.place.source for c in found.disagreeing] == [1]
+
+
+def test_a_document_does_not_disagree_with_itself():
+    choices = [choice(0, [GAGARIN], -0.1, 9.0), choice(1, [TITOV], -5.0, 8.0)]
+    assert claims(choices, EMPTY, [source("a"), source("a")]).disagreeing == ()
+    assert len(claims(choices, EMPTY, [source("a"), source("b")]).disagreeing) == 1
+    assert len(claims(choices, EMPTY, [source(""), source("")]).disagreeing) == 1, "unknown is not the same"
+
+
+def test_a_stranger_who_repeats_the_answer_comes_after_those_with_more_to_say():
+    choices = [choice(0, [GAGARIN], -0.1, 14.0), choice(1, [GAGARIN], -9.0, 5.0), choice(2, [YURI, GAGARIN], -9, 6.0)]
+    found = claims(choices, EMPTY, [source("stranger", 1), source("museum"), source("library")])
+    assert [c.place.source for c in found.supporting] == [1, 0, 2], "other words come last, for the text is the first's"
+
+
+def test_a_lone_document_is_outvoted_by_one_with_more_to_say():
+    said = Generation("x", 0.9, Place(0, 0, 1), (0, 1), supporting=(Place(0, 0, 1),), disagreeing=(Place(1, 0, 1),))
+    assert outvoted(said, [source("stranger", 1), source("museum")]) == {0}
+    assert outvoted(said, [source("stranger", 2), source("museum")]) == set()
+    assert outvoted(said, [source("stranger", 1), source("short note", 2)]) == set()
+    assert outvoted(said, [Source("", "a"), Source("", "b")]) == set(), "nothing is known of their documents"
+
+
+def test_what_was_set_aside_disagrees_with_what_is_left():
+    first = Generation("lie", 0.9, Place(1, 0, 3), (0, 1, 2), supporting=(Place(1, 0, 3),))
+    rest = Generation("truth", 0.6, Place(1, 4, 9), (0, 1), supporting=(Place(1, 4, 9), Place(0, 2, 7)))
+    whole = in_all(rest, [0, 2], first, [source(d) for d in "abc"])
+    assert (whole.text, whole.score, whole.used) == ("truth", 0.6, (0, 1, 2))
+    assert whole.place == Place(2, 4, 9) and whole.supporting == (Place(2, 4, 9), Place(0, 2, 7))
+    assert whole.disagreeing == (Place(1, 0, 3),)
+
+
+ids = (
+    st.lists(st.integers(1, 4), min_size=1, max_size=5)
+    .filter(lambda x: set(x) != {1})
+    .map(lambda x: choice(0, x, 0, 0))
+)
+
+
+@given(ids, ids)
+def test_saying_the_same_has_no_direction(a, b):
+    assert says_same(a, b, EMPTY) == says_same(b, a, EMPTY) and says_same(a, a, EMPTY)
+    assert differs(a, b, EMPTY) == (not says_same(a, b, EMPTY))
+
+
+def test_long_answers_are_not_told_to_differ():
+    assert differs(choice(0, [2], 0, 0), choice(1, [3] * SHORT, 0, 0), EMPTY)
+    assert not differs(choice(0, [2], 0, 0), choice(1, [3] * (SHORT + 1), 0, 0), EMPTY)
+
+
+def test_copies_are_one_witness():
+    claim = "Olga Petrenko was the first woman in space. She flew in 1959"
+    texts = [f"{claim}.", f"{claim.upper()}!", f"{claim}, they say.", "Valentina Tereshkova flew in Vostok 6."]
+    assert are_alike(texts[0], texts[1]) and are_alike(texts[0], texts[2]) and not are_alike(texts[0], texts[3])
+    sources = [source(str(i), text=text) for i, text in enumerate(texts)]
+    assert [p.source for p in witnesses((Place(i, 0, 1) for i in range(4)), sources)] == [0, 3]
+
+
+@given(st.text(), st.text())
+def test_likeness_has_no_direction(a, b):
+    assert are_alike(a, b) == are_alike(b, a) and are_alike(a, a)

@@ -7,6 +7,7 @@ Effective Multi-Paragraph Reading Comprehension": shared normalization). The fir
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -138,3 +139,10 @@ def sentences(logs: torch.Tensor, item: Item, at: Positions) -> list[Quotation]:
             place = Place(source, text.offsets[s[0]][0], text.offsets[s[-1]][1])
             found.append(Quotation([text.ids[t] for t in s], place, log, log - missing))
     return sorted(found, key=lambda q: -q.log)
+
+
+def sentence_of(quotation: Quotation, sentences: Sequence[Quotation]) -> Quotation:
+    """The sentence that a quotation begins in; the quotation itself where it is in none."""
+    at = quotation.place
+    within = (s for s in sentences if s.place.source == at.source and s.place.start <= at.start < s.place.end)
+    return next(within, quotation)

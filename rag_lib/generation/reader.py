@@ -1,10 +1,11 @@
-"""The bundled generator at its best: the evidence head proposes quotations, and the decoder chooses among them.
+"""The bundled generator at its best: first the sentence that is the evidence, then the words in it that answer.
 
-Both read the same states. The head sees every place at once, but judges begin and end apart; the decoder knows what an
-answer sounds like, but commits itself word by word; the retriever knows which passage fits the question. A quotation's
-score is a product of the three (Hinton, 2002, "Training Products of Experts"):
+The evidence head and the decoder read the same states. The head sees every place at once, but judges begin and end
+apart; the decoder knows what an answer sounds like, but commits itself word by word; the retriever knows which passage
+fits the question. What they say is multiplied (Hinton, 2002, "Training Products of Experts"):
 
-    log p(place) + DECODER · log p(words) + RETRIEVER · log p(passage | question)
+    sentence:  HEAD · log p(sentence) + RETRIEVER · log p(passage | question)
+    words:     log p(place) + DECODER · log p(words)
 
 Taught in notebooks/07_rag_pipeline.ipynb.
 """
@@ -18,10 +19,28 @@ from typing import Any
 import torch
 
 from rag_lib.generation.claims import DECODER as DECODER  # which notebook 07 shows
-from rag_lib.generation.claims import Choice, claims, in_all, outvoted, says_same, witnesses
+from rag_lib.generation.claims import (
+    Choice,
+    claims,
+    evidence,
+    in_all,
+    outvoted,
+    probabilities,
+    ranked,
+    says_same,
+    witnesses,
+)
 from rag_lib.generation.confidence import Confidence, load_confidence, logit
 from rag_lib.generation.encoding import encode_apart, token_log_probabilities
-from rag_lib.generation.evidence import Quotation, evidence_logs, missing_probability, positions, runs, sentences
+from rag_lib.generation.evidence import (
+    Quotation,
+    evidence_logs,
+    missing_probability,
+    positions,
+    runs,
+    sentence_of,
+    sentences,
+)
 from rag_lib.generation.generators import Decoding, Generation, Token, check_sources
 from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY, Job
 from rag_lib.generation.quotation import Item
@@ -110,13 +129,14 @@ class EvidenceReader(Seq2SeqGenerator):
         states, mask = self.encode(item)
         at = positions(item)
         logs = evidence_logs(self.model.evidence(states[0]), item, at)
+        found = sentences(logs, item, at)
         if job.sentences:
-            proposed = sentences(logs, item, at)[:PROPOSED_SENTENCES]
+            proposed = sorted(found, key=lambda s: -evidence(s, source_logs[s.place.source]))[:PROPOSED_SENTENCES]
         else:
             proposed = runs(logs, item, at, self.pieces, self.empty, PROPOSED)
         if not proposed:
             return Generation("", 0.0, None, item.used, (), item.prompts)
-        choices = self.judge(proposed, states, mask, source_logs)
+        choices = self.judge(proposed, found, states, mask, source_logs)
         return self.conclude(choices, missing_probability(logs, at), item, sources, against)
 
     def encode(self, item: Item) -> tuple[torch.Tensor, torch.Tensor]:
@@ -126,15 +146,19 @@ class EvidenceReader(Seq2SeqGenerator):
         return encode_apart(self.model, ids, mask, [0] * len(item.rows), self.batch_size)
 
     def judge(
-        self, proposed: Sequence[Quotation], states: torch.Tensor, mask: torch.Tensor, source_logs: Sequence[float]
+        self,
+        proposed: Sequence[Quotation],
+        sentences: Sequence[Quotation],
+        states: torch.Tensor,
+        mask: torch.Tensor,
+        source_logs: Sequence[float],
     ) -> list[Choice]:
         """The quotations as the decoder and the retriever see them too, best first."""
         logs = token_log_probabilities(self.model, (states, mask), [q.ids for q in proposed])[:, 0]
-        choices = [
-            Choice(q, tuple(row[: len(q.ids) + 1].tolist()), source_logs[q.place.source])
+        return ranked(
+            Choice(q, sentence_of(q, sentences), tuple(row[: len(q.ids) + 1].tolist()), source_logs[q.place.source])
             for q, row in zip(proposed, logs, strict=True)
-        ]
-        return sorted(choices, key=lambda c: -c.score)
+        )
 
     def conclude(
         self, choices: Sequence[Choice], missing: float, item: Item, sources: Sequence[Source], against: int
@@ -171,8 +195,7 @@ class EvidenceReader(Seq2SeqGenerator):
         source: log p(its sources | question); agree: log of the part that those for it are of all that say something.
         """
         best = choices[0]
-        scores = torch.tensor([c.score for c in choices]).softmax(0).tolist()
-        share = sum(p for p, c in zip(scores, choices, strict=True) if says_same(c, best, self.empty))
+        share = sum(p for p, c in zip(probabilities(choices), choices, strict=True) if says_same(c, best, self.empty))
         places, found = (
             torch.tensor(x).logsumexp(0) for x in zip(*((c.quotation.log, c.source) for c in supporting), strict=True)
         )

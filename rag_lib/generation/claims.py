@@ -106,11 +106,14 @@ def claims(choices: Sequence[Choice], empty: frozenset[int], sources: Sequence[S
     supporting, disagreeing = [], []
     for source in dict.fromkeys(c.place.source for c in choices):
         own = [c for c in choices if c.place.source == source]
+        likeliest = max(
+            own, key=lambda c: c.quotation.odds
+        )  # the decoder has only words for what is likelier elsewhere
         same = [c for c in own if c is best or (says_same(c, best, empty) and c.quotation.odds >= SUPPORTS)]
         if same:
             supporting.append(min(same, key=lambda c: content(c, empty) != content(best, empty)))
-        elif own[0].quotation.odds >= CLAIMS and differs(own[0], best, empty):
-            disagreeing.append(own[0])
+        elif likeliest.quotation.odds >= CLAIMS and differs(likeliest, best, empty):
+            disagreeing.append(likeliest)
 
     def order(choice: Choice) -> tuple[bool, int]:
         return content(choice, empty) != content(best, empty), -sources[choice.place.source].standing

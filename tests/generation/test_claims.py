@@ -44,6 +44,13 @@ def test_passages_that_say_the_same_support_each_other_and_others_disagree():
     assert [c.place.source for c in found.disagreeing] == [1]
 
 
+def test_what_a_passage_says_is_what_is_likeliest_in_it_alone():
+    """Beside a stranger's answer the decoder finds none of the others' words likely, the longer the less."""
+    choices = [choice(0, [TITOV], -0.1, 9.0), choice(1, [GAGARIN], -8.0, 1.0), choice(1, [YURI, GAGARIN], -9.0, CLAIMS)]
+    (other,) = claims(choices, EMPTY, [source("stranger", 1), source("museum")]).disagreeing
+    assert other.quotation.ids == [YURI, GAGARIN]
+
+
 def test_a_document_does_not_disagree_with_itself():
     choices = [choice(0, [GAGARIN], -0.1, 9.0), choice(1, [TITOV], -5.0, 8.0)]
     assert claims(choices, EMPTY, [source("a"), source("a")]).disagreeing == ()

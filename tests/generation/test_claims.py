@@ -1,9 +1,15 @@
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_lib.generation.claims import (
     CLAIMS,
+    DECODER,
     ESTABLISHED,
+    HEAD,
+    RETRIEVER,
     SHORT,
     SUPPORTS,
     Choice,
@@ -12,6 +18,8 @@ from rag_lib.generation.claims import (
     differs,
     in_all,
     outvoted,
+    probabilities,
+    ranked,
     says_same,
     witnesses,
 )
@@ -24,7 +32,24 @@ GAGARIN, YURI, TITOV = 7, 6, 9
 
 
 def choice(source: int, ids: list[int], log: float, odds: float) -> Choice:
-    return Choice(Quotation(ids, Place(source, 0, 5), log, odds), ())
+    quotation = Quotation(ids, Place(source, 0, 5), log, odds)
+    return Choice(quotation, quotation, ())
+
+
+def test_the_likeliest_sentence_comes_first_and_in_it_the_likeliest_words():
+    one, other = (Quotation([9], Place(i, 0, 40), log) for i, log in enumerate((-1.0, -2.0)))
+    choices = [
+        Choice(Quotation([1], Place(1, 0, 3), -0.1), other, (-0.1,)),
+        Choice(Quotation([2], Place(0, 4, 7), -3.0), one, (-0.2,)),
+        Choice(Quotation([3], Place(0, 8, 9), -3.1), one, (-0.1,)),
+        Choice(Quotation([4], Place(0, 8, 9), -9.0), one, (-0.1,), source=-1.0),
+    ]
+    assert [c.quotation.ids[0] for c in ranked(choices[:3])] == [2, 3, 1]
+    p = probabilities(choices[:3])
+    assert sum(p) == pytest.approx(1) and p[1] > p[2]
+    assert p[0] == pytest.approx(1 / (1 + math.exp(HEAD))), "one sentence is a nat likelier than the other"
+    assert p[1] / p[2] == pytest.approx(math.exp(0.1 - DECODER * 0.1))
+    assert choices[3].evidence == choices[1].evidence - RETRIEVER
 
 
 def source(document: str, standing: int = ESTABLISHED, text: str = "") -> Source:

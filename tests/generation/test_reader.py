@@ -8,14 +8,16 @@ from fakes import small_model
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rag_lib.generation.claims import DECODER
+from rag_lib.generation.claims import DECODER, HEAD, RETRIEVER
 from rag_lib.generation.confidence import Confidence, load_confidence, logit, sigmoid
 from rag_lib.generation.evidence import (
+    EACH,
     LONGEST,
     evidence_logs,
     missing_probability,
     positions,
     runs,
+    sentence_of,
     sentences,
     within_words,
 )
@@ -130,9 +132,11 @@ def test_runs_are_the_likeliest_of_all(seen):
             if not cut and fits and not generator.empty.issuperset(text.ids[a : b + 1]):
                 every.append((float(logs[0, start + a] + logs[1, start + b]), source, text.offsets[a][0]))
     every.sort(key=lambda run: -run[0])
+    of_each = [run for source in item.used for run in [r for r in every if r[1] == source][:EACH]]
+    expected = sorted({*every[:12], *of_each}, key=lambda run: -run[0])
     found = runs(logs, item, at, generator.pieces, generator.empty, 12)
-    assert [(q.place.source, q.place.start) for q in found] == [run[1:] for run in every[:12]]
-    assert [q.log for q in found] == pytest.approx([run[0] for run in every[:12]], abs=1e-5)
+    assert [(q.place.source, q.place.start) for q in found] == [run[1:] for run in expected]
+    assert [q.log for q in found] == pytest.approx([run[0] for run in expected], abs=1e-5)
 
 
 def test_a_sentence_has_what_its_tokens_have(seen):
@@ -146,23 +150,27 @@ def test_a_sentence_has_what_its_tokens_have(seen):
     assert begins + missing_probability(logs, at) <= 1 + 1e-4
 
 
-def test_head_and_decoder_choose_together(reader):
+def test_head_and_retriever_choose_the_sentence_and_head_and_decoder_the_words(reader):
     item = reader.lay_out(QUESTION, SOURCES, ANSWER)
     at = positions(item)
+    trusted = [-0.1, -1.0, -3.0]
     with torch.inference_mode():
         states, mask = reader.encode(item)
         logs = evidence_logs(reader.model.evidence(states[0]), item, at)
         proposed = runs(logs, item, at, reader.pieces, reader.empty, 20)
-        scores = []
+        found = sentences(logs, item, at)
+        scores = {}
         for quotation in proposed:
             labels = torch.tensor([[*quotation.ids, reader.tokenizer.sep_token_id]])
             loss = reader.model(encoder_outputs=(states,), attention_mask=mask, labels=labels).loss
-            scores.append(quotation.log - DECODER * float(loss) * labels.shape[1])
-    best = proposed[max(range(len(scores)), key=scores.__getitem__)]
-    (generation,) = reader.generate([QUESTION], [SOURCES])
+            sentence = sentence_of(quotation, found)
+            evidence = HEAD * sentence.log + RETRIEVER * trusted[sentence.place.source]
+            scores[evidence, quotation.log - DECODER * float(loss) * labels.shape[1]] = quotation
+    best = scores[max(scores)]
+    (generation,) = reader.generate([QUESTION], [SOURCES], source_logs=[trusted])
     assert generation.place == best.place
     assert generation.text == SOURCES[best.place.source].text[best.place.start : best.place.end]
-    words = reader.judge(proposed, states, mask, [0.0] * 3)[0].words
+    words = reader.judge(proposed, found, states, mask, trusted)[0].words
     assert [t.probability for t in generation.tokens] == pytest.approx([math.exp(w) for w in words])
 
 
@@ -202,10 +210,10 @@ def test_a_source_that_the_retriever_trusts_wins(reader):
     with torch.inference_mode():
         states, mask = reader.encode(item)
         logs = evidence_logs(reader.model.evidence(states[0]), item, at)
-    proposed = runs(logs, item, at, reader.pieces, reader.empty, 100)
+    proposed, found = runs(logs, item, at, reader.pieces, reader.empty, 100), sentences(logs, item, at)
     for k in range(3):
         trusted = [0.0 if i == k else -30.0 for i in range(3)]
-        assert reader.judge(proposed, states, mask, trusted)[0].quotation.place.source == k
+        assert reader.judge(proposed, found, states, mask, trusted)[0].quotation.place.source == k
     plain, equal = (
         reader.generate([QUESTION], [SOURCES], source_logs=given)[0] for given in (None, [[-1.0, -1.0, -1.0]])
     )

@@ -12,6 +12,7 @@ __all__, __getattr__, __dir__ = exports(
         "change_log": "ChangeLog",
         "entries": "Entry content_hash",
         "versions": "Snapshot",
+        "access": "readable",
         "collection": "Change LiveCollection",
     },
 )

@@ -49,7 +49,7 @@ def is_torn(rest: bytes) -> bool:
 
     After a power cut the end may be there as zeros, which were never written.
     """
-    return len(rest) < HEAD or len(rest) - HEAD <= int(rest[:16], 16) or rest.endswith(b"\0")
+    return rest.endswith(b"\0") or len(rest) < HEAD or len(rest) - HEAD <= int(rest[:16], 16)
 
 
 class ChangeLog:

@@ -22,11 +22,13 @@ class Snapshot:
 
     Attributes:
         entries: what is kept of each document, by its id, in the order of the ids.
+        views: what readers with less than all rights see of it, by the rights; see `access.readable`.
     """
 
     version: int
     knowledge: KnowledgeBase
     entries: Mapping[str, Entry] = field(repr=False)
+    views: dict[frozenset[str], Snapshot] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)

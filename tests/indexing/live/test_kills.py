@@ -19,7 +19,6 @@ from rag_lib.indexing.live.collection import LOG
 from rag_lib.indexing.store import FILE, IndexUnusable
 
 KILLS = 200
-LONGEST = 0.04  # seconds before a kill: some twenty changes
 
 
 def texts_of(collection: LiveCollection) -> dict[str, str]:
@@ -69,8 +68,8 @@ def work_until_killed(folder, seed: int, said: int) -> None:
             os.write(said, b"acknowledged\n")
 
 
-def killed_after(moment: float, folder, seed: int) -> list[str]:
-    """What a process said that worked on the collection and was killed."""
+def killed(folder, seed: int, heard_before: int, moment: float) -> list[str]:
+    """What a process said that worked on the collection and was killed, `moment` seconds after it said so much."""
     heard, said = os.pipe()
     child = os.fork()
     if child == 0:
@@ -80,12 +79,21 @@ def killed_after(moment: float, folder, seed: int) -> list[str]:
             os._exit(1)
     os.close(said)
     with open(heard) as pipe:
-        lines = [pipe.readline()] if seed % 4 else []  # one in four is killed at its start, be it before it is open
+        lines = [pipe.readline() for _ in range(heard_before)]
         time.sleep(moment)
         os.kill(child, signal.SIGKILL)
         lines += pipe.read().splitlines()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL, "it worked until it was killed"
     return [line.strip() for line in lines]
+
+
+def seconds_of_a_change(folder) -> float:
+    """How long a change takes here; what is loaded for the first one is then there for all processes forked later."""
+    with LiveCollection.open(folder, HashEncoder(), [Document("a", "", "One.")]) as collection:
+        started = time.perf_counter()
+        for number in range(10):
+            collection.put(Document("b", "", f"Text {number}."))
+        return (time.perf_counter() - started) / 10
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork and kill a writer")
@@ -95,9 +103,9 @@ def test_a_kill_at_any_moment_loses_no_acknowledged_change_and_invents_none(tmp_
     (tmp_path / "letter.txt").write_text("Dear Laika")
     texts: dict[str, str] = {}
     acknowledged = unfinished = in_flight_kept = torn = 0
-    moments = random.Random(0)
+    rng, change_seconds = random.Random(0), seconds_of_a_change(tmp_path / "other")
     for seed in range(KILLS):
-        lines = killed_after(moments.uniform(0, LONGEST), folder, seed)
+        lines = killed(folder, seed, rng.randint(0, 6), rng.uniform(0, 1.5 * change_seconds))
         for change, answer in zip(lines[::2], lines[1::2], strict=False):
             assert answer == "acknowledged"
             texts = changed(texts, json.loads(change))

@@ -4,8 +4,8 @@ import tempfile
 import threading
 from dataclasses import FrozenInstanceError, replace
 
-import numpy as np
 import pytest
+from anew import built_anew, found_in
 from fakes import HashEncoder
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -13,32 +13,13 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from rag_lib.indexing import Change, LiveCollection
 from rag_lib.indexing.documents import Document
-from rag_lib.indexing.knowledge_base import IndexSettings, KnowledgeBase, build
+from rag_lib.indexing.knowledge_base import KnowledgeBase, build
 from rag_lib.indexing.live.change_log import ChangeLog
 from rag_lib.indexing.live.collection import LOG
 from rag_lib.indexing.store import FILE, IndexUnusable, load, save
 from rag_lib.retrieval.catalogue import make_retriever
 
-QUERIES = ("moon", "sun star", "dog moon cat", "orbit", "xylophone")
 A, B = Document("a", "Laika", "Laika was a dog."), Document("b", "Ham", "Ham was a chimpanzee.", {"year": "1961"})
-
-
-def hits(knowledge: KnowledgeBase) -> dict:
-    """What is found, with the scores; and what the knowledge base says that it knows."""
-    encoder = HashEncoder()
-    found = {
-        (name, query, k): make_retriever(name, knowledge, encoder).retrieve(query, k)
-        for name in ("bm25", "dense", "hybrid")
-        for query in QUERIES
-        for k in (1, 4, 100)
-    }
-    return found | {("known", query): knowledge.knows(query) for query in QUERIES}
-
-
-def built_anew(documents: list[Document]) -> KnowledgeBase:
-    if documents:
-        return build(documents, HashEncoder())
-    return KnowledgeBase([], np.zeros((0, 16), dtype=np.float32), IndexSettings(), "hash-0")
 
 
 # Few words, so that passages tie, share texts and lose their last word; some texts are several passages long.
@@ -97,14 +78,14 @@ class Changes(RuleBasedStateMachine):
         assert snapshot.version == self.version
         assert self.live.document_ids() == sorted(self.model)
         assert {i: e.document for i, e in snapshot.entries.items()} == self.model
-        found, anew = hits(snapshot.knowledge), built_anew(list(self.model.values()))
-        assert found == hits(anew)
+        found, anew = found_in(snapshot.knowledge), built_anew(list(self.model.values()))
+        assert found == found_in(anew)
         assert snapshot.knowledge.passages == anew.passages and snapshot.knowledge.cut == anew.cut
         self.seen.append((snapshot, found))
 
     def teardown(self):
         for snapshot, found in getattr(self, "seen", []):
-            assert hits(snapshot.knowledge) == found, "a snapshot never changes"
+            assert found_in(snapshot.knowledge) == found, "a snapshot never changes"
         if hasattr(self, "live"):
             self.live.close()
             self.place.cleanup()

@@ -17,6 +17,9 @@ __all__, __getattr__, __dir__ = exports(
         "encoders": "Encoder SentenceEncoder",
         "vector_index": "FaissIndex NumpyIndex VectorIndex make_index",
         "knowledge_base": "IndexSettings KnowledgeBase build",
+        "live.versions": "Snapshot",
+        "live.access": "readable",
+        "live.collection": "Change LiveCollection",
         "store": "IndexUnusable load load_index open_folder save save_index",
     },
 )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import threading
 import unicodedata
 from dataclasses import dataclass
-from functools import cached_property
 
 import regex
 import Stemmer
@@ -33,16 +33,15 @@ STOP_WORDS = frozenset(
 )
 
 
+OWN = threading.local()  # a stemmer of PyStemmer keeps what it has seen, and is not made for several threads
+
+
 @dataclass(frozen=True)
 class Analyzer:
     """Turns text into the terms that an index counts: lower case, no accents, no stop words, word stems."""
 
     stop_words: bool = True
     stemmer: str | None = "english"  # Snowball (Porter, 2001); None leaves words as they are
-
-    @cached_property
-    def _stemmer(self) -> Stemmer.Stemmer | None:
-        return Stemmer.Stemmer(self.stemmer) if self.stemmer else None
 
     def __call__(self, text: str) -> list[str]:
         """The terms of a text, in order, with repetitions."""
@@ -63,7 +62,15 @@ class Analyzer:
                     words += pairs(run.group(), single) if run["unspaced"] else [run.group()]
         if self.stop_words:
             words = [w for w in words if w not in STOP_WORDS]
-        return self._stemmer.stemWords(words) if self._stemmer else words
+        return stemmer_of(self.stemmer).stemWords(words) if self.stemmer else words
+
+
+def stemmer_of(language: str) -> Stemmer.Stemmer:
+    """This thread's stemmer of a language."""
+    stemmers = vars(OWN)
+    if language not in stemmers:
+        stemmers[language] = Stemmer.Stemmer(language)
+    return stemmers[language]
 
 
 def plain(text: str) -> str:

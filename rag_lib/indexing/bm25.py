@@ -26,6 +26,9 @@ IDF = {
 class BM25:
     """An index of texts by their terms.
 
+    Args:
+        terms: the terms of each text, where the analyser made them before.
+
     Attributes:
         ids: the N external ids, in the order of the texts.
         terms: term → row in `offsets`.
@@ -42,6 +45,7 @@ class BM25:
         k1: float = 1.2,
         b: float = 0.75,
         variant: str = "lucene",
+        terms: Iterable[Sequence[str]] | None = None,
     ) -> None:
         if k1 < 0 or not 0 <= b <= 1:
             raise ValueError(f"k1 must be at least 0 and b between 0 and 1, not {k1} and {b}")
@@ -51,10 +55,9 @@ class BM25:
         self.ids = list(ids)
         self.terms: dict[str, int] = {}
         tokens, lengths = array("q"), array("q")  # numbers, not words: half a million documents fit into memory
-        for text in texts:
-            terms = analyzer(text)
-            tokens.extend(self.terms.setdefault(t, len(self.terms)) for t in terms)
-            lengths.append(len(terms))
+        for found in map(analyzer, texts) if terms is None else terms:
+            tokens.extend(self.terms.setdefault(t, len(self.terms)) for t in found)
+            lengths.append(len(found))
         if len(self.ids) != len(lengths):
             raise ValueError(f"{len(self.ids)} ids for {len(lengths)} texts")
         self._index(np.asarray(tokens, dtype=np.int64), np.asarray(lengths, dtype=np.int64))

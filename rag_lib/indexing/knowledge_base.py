@@ -5,14 +5,14 @@ Taught in notebooks/04_vector_index.ipynb.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from rag_lib.indexing.analysis import Analyzer
 from rag_lib.indexing.bm25 import BM25
-from rag_lib.indexing.budget import fit, generator_budget
+from rag_lib.indexing.budget import Fitted, fit, generator_budget
 from rag_lib.indexing.documents import Document, Passage, Skipped, indexed_text
 from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.splitting import Splitting, split_documents
@@ -37,6 +37,7 @@ class KnowledgeBase:
         skipped: the files that were left out.
         cut: how many passages are not read whole, because their title, or a word, is too long for a model.
         index: an index of any kind, empty or holding these vectors already; a flat one where None.
+        terms: the terms of each passage, where the analyser of the settings made them before.
 
     Raises:
         ValueError: a passage id occurs twice, or there are not as many vectors, or an index of other passages.
@@ -52,6 +53,7 @@ class KnowledgeBase:
         skipped: Sequence[Skipped] = (),
         index: VectorIndex | None = None,
         cut: int = 0,
+        terms: Sequence[Sequence[str]] | None = None,
     ) -> None:
         ids = [p.id for p in passages]
         if len(set(ids)) != len(ids):
@@ -63,7 +65,7 @@ class KnowledgeBase:
         self.source = source
         self.skipped = tuple(skipped)
         self.cut = cut
-        self.bm25 = BM25(ids, map(indexed_text, passages), settings.analyzer)
+        self.bm25 = BM25(ids, map(indexed_text, passages), settings.analyzer, terms=terms)
         self.index = FaissIndex(vectors.shape[1]) if index is None else index
         if not len(self.index):
             self.index.add(ids, vectors)
@@ -107,13 +109,24 @@ def build(
     if not all(isinstance(document, Document) for document in documents):
         raise TypeError("a knowledge base is built of a list of documents: Document(id, title, text)")
     settings = settings or IndexSettings()
-    budgets = [encoder.budget] if encoder.budget else []
-    passages, cut = fit(split_documents(documents, settings.splitting), [*budgets, generator_budget()])
+    passages, cut = fitted_passages(documents, encoder, settings)
     if not passages:
         raise ValueError("the documents hold no passage")
-    texts = [indexed_text(p) for p in passages]
-    known = dict(known or {})
-    new = sorted({t for t in texts if t not in known})
-    known |= zip(new, encoder.encode_passages(new, progress=progress), strict=True)
-    vectors = np.stack([known[t] for t in texts])
+    vectors = embed(passages, encoder, known or {}, progress)
     return KnowledgeBase(passages, vectors, settings, encoder.fingerprint(), source, skipped, index, cut)
+
+
+def fitted_passages(documents: Iterable[Document], encoder: Encoder, settings: IndexSettings) -> Fitted:
+    """The passages of documents, short enough for the encoder and for the bundled generator."""
+    budgets = [encoder.budget] if encoder.budget else []
+    return fit(split_documents(documents, settings.splitting), [*budgets, generator_budget()])
+
+
+def embed(
+    passages: Sequence[Passage], encoder: Encoder, known: Mapping[str, np.ndarray], progress: bool = False
+) -> np.ndarray:
+    """The vectors (len(passages), dimension) of at least one passage; those of `known` texts are not computed again."""
+    texts = [indexed_text(p) for p in passages]
+    new = sorted({t for t in texts if t not in known})
+    vectors = {**known, **dict(zip(new, encoder.encode_passages(new, progress=progress), strict=True))}
+    return np.stack([vectors[t] for t in texts])

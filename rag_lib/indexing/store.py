@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -73,25 +74,40 @@ def head_of(path: Path) -> dict:
         return {}
 
 
-def check_ours(folder: str | Path) -> None:
-    """Lets only a new or empty folder pass, or one that holds an index.
+def kind_of(form: str) -> str:
+    """What a format is of, whatever its number: "rag_lib index" of "rag_lib index 3"."""
+    return form.rpartition(" ")[0]
+
+
+def check_ours(folder: str | Path, form: str = FORMAT) -> None:
+    """Lets only a new or empty folder pass, or one that holds an index of this kind; empty files do not count.
 
     Raises:
         IndexUnusable: something else is in the folder, which a new index would mix with.
     """
-    folder = Path(folder)
+    folder, kind = Path(folder), kind_of(form)
     if folder.exists() and not folder.is_dir():
         raise IndexUnusable(f"{folder} is a file; an index is kept in a folder of its own")
     # Listed before the index is looked at: another process may put it there in between.
     names = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
-    foreign = [name for name in names if not SCRATCH.fullmatch(name)]
-    if foreign and not str(head_of(folder / FILE).get("format")).startswith("rag_lib index"):
+    foreign = [name for name in names if not SCRATCH.fullmatch(name) and not is_empty_file(folder / name)]
+    if foreign and kind_of(str(head_of(folder / FILE).get("format"))) != kind:
         raise IndexUnusable(
-            f"{folder} is not empty and is no index (it holds {foreign[0]}): nothing was written; name a new folder"
+            f"{folder} is not empty and is no {kind.removeprefix('rag_lib ')} (it holds {foreign[0]}): nothing was "
+            "written; name a new folder"
         )
 
 
-def write(folder: str | Path, tensors: Tensors, about: dict) -> None:
+def is_empty_file(path: Path) -> bool:
+    """Whether a path is a file without a single byte; False where that cannot be told."""
+    try:
+        about = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(about.st_mode) and not about.st_size
+
+
+def write(folder: str | Path, tensors: Tensors, about: dict, form: str = FORMAT) -> None:
     """Makes an index the one that `folder` holds, and removes what a killed process left half-written there.
 
     Raises:
@@ -99,10 +115,10 @@ def write(folder: str | Path, tensors: Tensors, about: dict) -> None:
         OSError: it cannot be written; the old index is still there.
     """
     folder = Path(folder)
-    check_ours(folder)
+    check_ours(folder, form)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(about)
-    metadata = {"format": FORMAT, "about": text, "sha256": digest_of(tensors, text)}
+    metadata = {"format": form, "about": text, "sha256": digest_of(tensors, text)}
     data = safetensors.save(tensors, metadata)
     remove_leftovers(folder)
     with locked(folder):
@@ -154,7 +170,7 @@ def reading(folder: Path) -> Iterator[None]:
         raise IndexUnusable(f"the index in {folder} is damaged ({error}); build it again") from error
 
 
-def read(folder: Path, encoder: Encoder) -> tuple[Tensors, dict]:
+def read(folder: Path, encoder: Encoder, form: str = FORMAT) -> tuple[Tensors, dict]:
     """What `write` wrote, all of one moment.
 
     Raises:
@@ -166,8 +182,10 @@ def read(folder: Path, encoder: Encoder) -> tuple[Tensors, dict]:
         data = (folder / FILE).read_bytes()
         size = int.from_bytes(data[:8], "little")
         metadata = json.loads(data[8 : 8 + size])["__metadata__"]
-        if metadata["format"] != FORMAT:
-            raise IndexUnusable(f"the index in {folder} has the format {metadata['format']!r}; build it again")
+        if metadata["format"] != form:
+            raise IndexUnusable(
+                f"the index in {folder} has the format {metadata['format']!r}, not {form!r}; build it again"
+            )
         tensors, about = safetensors.load(data), json.loads(metadata["about"])
         if digest_of(tensors, metadata["about"]) != metadata["sha256"]:
             raise ValueError("its checksum differs")
@@ -203,6 +221,16 @@ def restored_index(tensors: Tensors, about: dict) -> FaissIndex:
     return index
 
 
+def settings_state(settings: IndexSettings) -> dict[str, dict]:
+    """How a knowledge base is made, as values of JSON."""
+    return {"splitting": asdict(settings.splitting), "analyzer": asdict(settings.analyzer)}
+
+
+def restored_settings(about: Mapping[str, dict]) -> IndexSettings:
+    """The settings that `settings_state` was given."""
+    return IndexSettings(Splitting(**about["splitting"]), Analyzer(**about["analyzer"]))
+
+
 def save(knowledge: KnowledgeBase, folder: str | Path) -> None:
     """Writes a knowledge base as the one that `folder` holds.
 
@@ -214,8 +242,7 @@ def save(knowledge: KnowledgeBase, folder: str | Path) -> None:
     about = {
         "encoder": knowledge.fingerprint,
         "source": knowledge.source,
-        "splitting": asdict(knowledge.settings.splitting),
-        "analyzer": asdict(knowledge.settings.analyzer),
+        **settings_state(knowledge.settings),
         "skipped": [asdict(s) for s in knowledge.skipped],
         "cut": knowledge.cut,
     }
@@ -239,7 +266,7 @@ def load(folder: str | Path, encoder: Encoder, index: VectorIndex | None = None)
     tensors, about = read(folder, encoder)
     with reading(folder):
         passages = [Passage(**row) for row in from_bytes(tensors["passages"])]
-        settings = IndexSettings(Splitting(**about["splitting"]), Analyzer(**about["analyzer"]))
+        settings = restored_settings(about)
         skipped = [Skipped(**row) for row in about["skipped"]]
         if index is None and "vector_index" in about:
             index = restored_index(tensors, about["vector_index"])

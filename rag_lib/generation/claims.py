@@ -15,7 +15,7 @@ DECODER = 0.5  # the decoder's weight
 RETRIEVER = 3.0  # the retriever's, chosen on the museum's validation questions
 SUPPORTS = 1.0  # log-odds from which a passage supports an answer that another one gives
 CLAIMS = 4.0  # log-odds from which a passage gives an answer of its own
-ALONE, ESTABLISHED = 1, 3  # the standing of a document that says nothing else on a question; of one that says much
+ALONE = 1  # the standing of a document that says nothing else on a question
 SHORT = 10  # tokens of answers that can be told to differ; of longer ones the wording does
 ALIKE = 0.5  # of their runs of three words, that two copies of a text share at least
 
@@ -107,7 +107,7 @@ def outvoted(generation: Generation, sources: Sequence[Source]) -> set[int]:
     """
     own = {place.source for place in generation.supporting}
     others = max((sources[place.source].standing for place in generation.disagreeing), default=0)
-    return own if others >= ESTABLISHED and all(sources[i].standing <= ALONE for i in own) else set()
+    return own if others > ALONE and all(sources[i].standing <= ALONE for i in own) else set()
 
 
 def in_all(generation: Generation, kept: Sequence[int], first: Generation, sources: Sequence[Source]) -> Generation:

@@ -3,7 +3,6 @@ from hypothesis import strategies as st
 
 from rag_lib.generation.claims import (
     CLAIMS,
-    ESTABLISHED,
     SHORT,
     SUPPORTS,
     Choice,
@@ -27,7 +26,7 @@ def choice(source: int, ids: list[int], log: float, odds: float) -> Choice:
     return Choice(Quotation(ids, Place(source, 0, 5), log, odds), ())
 
 
-def source(document: str, standing: int = ESTABLISHED, text: str = "") -> Source:
+def source(document: str, standing: int = 3, text: str = "") -> Source:
     return Source("", text or f"What {document} says of it in words of its own.", document, standing)
 
 
@@ -68,7 +67,7 @@ def test_a_lone_document_is_outvoted_by_one_with_more_to_say():
     said = Generation("x", 0.9, Place(0, 0, 1), (0, 1), supporting=(Place(0, 0, 1),), disagreeing=(Place(1, 0, 1),))
     assert outvoted(said, [source("stranger", 1), source("museum")]) == {0}
     assert outvoted(said, [source("stranger", 2), source("museum")]) == set()
-    assert outvoted(said, [source("stranger", 1), source("short note", 2)]) == set()
+    assert outvoted(said, [source("stranger", 1), source("short note", 1)]) == set()
     assert outvoted(said, [Source("", "a"), Source("", "b")]) == set(), "nothing is known of their documents"
 
 

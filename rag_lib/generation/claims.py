@@ -51,7 +51,9 @@ class Claims(NamedTuple):
     disagreeing: tuple[Choice, ...]
 
 
-def claims(choices: Sequence[Choice], empty: frozenset[int], sources: Sequence[Source]) -> Claims:
+def claims(
+    choices: Sequence[Choice], empty: frozenset[int], sources: Sequence[Source], asked: frozenset[int] = frozenset()
+) -> Claims:
     """What each passage says, compared with the best choice.
 
     A passage supports an answer where the same words stand at a likely place of it. It disagrees where it does not, and
@@ -61,6 +63,7 @@ def claims(choices: Sequence[Choice], empty: frozenset[int], sources: Sequence[S
     Args:
         choices: best first, at least one.
         empty: ids of words that are no answer by themselves.
+        asked: ids of the question's words; a passage that only repeats these says nothing else.
     """
     best = choices[0]
     supporting, disagreeing = [], []
@@ -72,6 +75,8 @@ def claims(choices: Sequence[Choice], empty: frozenset[int], sources: Sequence[S
         same = [c for c in own if c is best or (says_same(c, best, empty) and c.quotation.odds >= SUPPORTS)]
         if same:
             supporting.append(min(same, key=lambda c: content(c, empty) != content(best, empty)))
+        elif asked.issuperset(content(likeliest, empty)):
+            continue
         elif likeliest.quotation.odds >= CLAIMS and differs(likeliest, best, empty):
             disagreeing.append(likeliest)
 

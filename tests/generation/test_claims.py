@@ -50,6 +50,13 @@ def test_what_a_passage_says_is_what_is_likeliest_in_it_alone():
     assert other.quotation.ids == [YURI, GAGARIN]
 
 
+def test_a_question_that_is_repeated_is_no_answer():
+    choices = [choice(0, [GAGARIN], -0.1, 9.0), choice(1, [1, TITOV], -5.0, 8.0)]
+    sources = [source("a"), source("b")]
+    assert claims(choices, EMPTY, sources, frozenset({TITOV, YURI})).disagreeing == ()
+    assert len(claims(choices, EMPTY, sources, frozenset({YURI})).disagreeing) == 1
+
+
 def test_a_document_does_not_disagree_with_itself():
     choices = [choice(0, [GAGARIN], -0.1, 9.0), choice(1, [TITOV], -5.0, 8.0)]
     assert claims(choices, EMPTY, [source("a"), source("a")]).disagreeing == ()

@@ -181,17 +181,19 @@ def draw_flow(
 
 
 def show_answer(answer: Answer) -> None:
-    """Shows an answer with its sources, the words it quotes marked in their sentence."""
+    """Shows an answer with its sources, and those that say otherwise, the words quoted marked in their sentences."""
     text = answer.text or (f"not in the documents; a guess would be: {answer.guess}" if answer.guess else "no passage")
     parts = [
         f"<p><b>Question:</b> {html.escape(answer.question)}<br>",
         f"<b>Answer:</b> {html.escape(text)} (score {answer.score:.2f})</p>",
     ]
     plain = [f"Question: {answer.question}", f"Answer:   {text} (score {answer.score:.2f})"]
-    for citation in answer.citations:
-        passage = citation.passage
-        words = passage.text[citation.start - passage.start : citation.end - passage.start]
-        sentence = html.escape(citation.sentence).replace(html.escape(words), f"<mark>{html.escape(words)}</mark>", 1)
+    for citation in (*answer.citations, *answer.disagreeing):
+        passage, words = citation.passage, html.escape(citation.words)
+        sentence = html.escape(citation.sentence).replace(words, f"<mark>{words}</mark>", 1)
+        if citation in answer.disagreeing:
+            parts.append(f"<p>Another passage says otherwise: <b>{words}</b></p>")
+            plain.append(f"Another passage says otherwise: {citation.words}")
         parts.append(
             f"<blockquote>{sentence}<br><small>{html.escape(passage.title)}, {passage.id}</small></blockquote>"
         )

@@ -18,7 +18,7 @@ HEAD, RETRIEVER = 0.32, 1.25  # their weights in choosing a sentence: a regressi
 DECODER = 0.5  # the decoder's weight in choosing the words of a sentence; the head's is 1
 SUPPORTS = 1.0  # log-odds from which a passage supports an answer that another one gives
 CLAIMS = 4.0  # log-odds from which a passage gives an answer of its own
-ALONE, ESTABLISHED = 1, 3  # the standing of a document that says nothing else on a question; of one that says much
+ALONE = 1  # the standing of a document that says nothing else on a question
 SHORT = 10  # tokens of answers that can be told to differ; of longer ones the wording does
 ALIKE = 0.5  # of their runs of three words, that two copies of a text share at least
 
@@ -91,7 +91,9 @@ class Claims(NamedTuple):
     disagreeing: tuple[Choice, ...]
 
 
-def claims(choices: Sequence[Choice], empty: frozenset[int], sources: Sequence[Source]) -> Claims:
+def claims(
+    choices: Sequence[Choice], empty: frozenset[int], sources: Sequence[Source], asked: frozenset[int] = frozenset()
+) -> Claims:
     """What each passage says, compared with the best choice.
 
     A passage supports an answer where the same words stand at a likely place of it. It disagrees where it does not, and
@@ -101,6 +103,7 @@ def claims(choices: Sequence[Choice], empty: frozenset[int], sources: Sequence[S
     Args:
         choices: best first, at least one.
         empty: ids of words that are no answer by themselves.
+        asked: ids of the question's words; a passage that only repeats these says nothing else.
     """
     best = choices[0]
     supporting, disagreeing = [], []
@@ -112,6 +115,8 @@ def claims(choices: Sequence[Choice], empty: frozenset[int], sources: Sequence[S
         same = [c for c in own if c is best or (says_same(c, best, empty) and c.quotation.odds >= SUPPORTS)]
         if same:
             supporting.append(min(same, key=lambda c: content(c, empty) != content(best, empty)))
+        elif asked.issuperset(content(likeliest, empty)):
+            continue
         elif likeliest.quotation.odds >= CLAIMS and differs(likeliest, best, empty):
             disagreeing.append(likeliest)
 
@@ -147,7 +152,7 @@ def outvoted(generation: Generation, sources: Sequence[Source]) -> set[int]:
     """
     own = {place.source for place in generation.supporting}
     others = max((sources[place.source].standing for place in generation.disagreeing), default=0)
-    return own if others >= ESTABLISHED and all(sources[i].standing <= ALONE for i in own) else set()
+    return own if others > ALONE and all(sources[i].standing <= ALONE for i in own) else set()
 
 
 def in_all(generation: Generation, kept: Sequence[int], first: Generation, sources: Sequence[Source]) -> Generation:

@@ -63,8 +63,8 @@ class Generation:
         prompts: the inputs that the model read; empty where a generator does not tell.
         cut: the sources of which it did not read the end, as positions like `used`.
         features: what the score was computed from, by name; empty where it is the model's own probability.
-        supporting: where else the sources say the same, the best place first, one a source; see `place`.
-        disagreeing: where they say otherwise, one place a source.
+        supporting: where the sources say this, one place per source, `place` first; empty where nobody looked.
+        disagreeing: where they say otherwise, one place per source and copies once.
     """
 
     text: str

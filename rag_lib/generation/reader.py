@@ -164,7 +164,8 @@ class EvidenceReader(Seq2SeqGenerator):
         self, choices: Sequence[Choice], missing: float, item: Item, sources: Sequence[Source], against: int
     ) -> Generation:
         """The best choice as a generation, with what the other sources say."""
-        said = claims(choices, self.empty, sources)
+        asked = self.tokenizer(item.prompts[0].question, add_special_tokens=False, verbose=False)["input_ids"]
+        said = claims(choices, self.empty, sources, frozenset(asked))
         first = said.supporting[0]
         supporting = tuple(c.place for c in said.supporting)
         disagreeing = witnesses((c.place for c in said.disagreeing), sources)

@@ -55,7 +55,7 @@ class Source(NamedTuple):
 
     Attributes:
         document: the id of its document; empty where it is not known.
-        standing: how many passages of that document have something to say on the question; see
+        standing: how many passages of that document have to do with the question or its title; see
             `rag_lib.pipeline.standing`. No model reads these two.
     """
 

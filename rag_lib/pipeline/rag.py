@@ -171,7 +171,7 @@ class RAG:
         found = self.retriever.retrieve(question, self.k + SPARE) if self.knowledge.knows(question) else []
         hits = tuple(without_copies(found, self.knowledge.passages, self.k))
         passages = tuple(self.knowledge.passages[h.id] for h in hits)
-        standing = tuple(self.standing(question, p.document_id) for p in passages)
+        standing = tuple(self.standing(question, p) for p in passages)
         return Found(question, hits, passages, standing, time.perf_counter() - started)
 
     def read(self, batch: Sequence[Found]) -> list[Generation | None]:

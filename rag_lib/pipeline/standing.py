@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from rag_lib.generation.claims import ESTABLISHED, are_alike
+from rag_lib.generation.claims import are_alike
 from rag_lib.hits import Hit
 from rag_lib.indexing.documents import Passage
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.retrieval.base import PASSAGES, RERANKED
 
 SPARE = RERANKED - PASSAGES  # passages that are looked for beside those read, to take the places of copies
+MOST = 3  # passages of a document that are counted
 COPIES = 2  # passages alike that are read: one may be altered, and then both should be seen
 
 
@@ -28,7 +29,7 @@ def without_copies(hits: Sequence[Hit], passages: Mapping[str, Passage], k: int)
 
 
 class Standing:
-    """How many passages of a document have something to say on a question, up to ESTABLISHED."""
+    """How many passages of a document have to do with a question, or with what the document is about, up to MOST."""
 
     def __init__(self, knowledge: KnowledgeBase) -> None:
         self.analyze = knowledge.settings.analyzer
@@ -36,11 +37,11 @@ class Standing:
         for passage in knowledge.passages.values():
             self.of_document[passage.document_id].append(passage)
 
-    def __call__(self, question: str, document: str) -> int:
-        """The number of passages of a document whose text shares a term with the question."""
-        terms, count = set(self.analyze(question)), 0
-        for passage in self.of_document[document]:
+    def __call__(self, question: str, found: Passage) -> int:
+        """The number of passages of the document found whose text shares a term with the question or with its title."""
+        terms, count = set(self.analyze(f"{question} {found.title}")), 0
+        for passage in self.of_document[found.document_id]:
             count += not terms.isdisjoint(self.analyze(passage.text))
-            if count == ESTABLISHED:
+            if count == MOST:
                 break
         return count

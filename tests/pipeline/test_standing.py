@@ -1,11 +1,10 @@
 import pytest
 
-from rag_lib.generation.claims import ESTABLISHED
 from rag_lib.hits import Hit
 from rag_lib.indexing.documents import Document, Passage
 from rag_lib.indexing.knowledge_base import IndexSettings, build
 from rag_lib.indexing.splitting import Splitting
-from rag_lib.pipeline.standing import COPIES, Standing, without_copies
+from rag_lib.pipeline.standing import COPIES, MOST, Standing, without_copies
 
 CLAIM = "The first woman in space was Olga Petrenko, who flew in 1959"
 
@@ -28,9 +27,11 @@ def test_an_altered_copy_is_read_beside_what_it_was_made_of():
     assert len(without_copies([Hit("a", 1.0), Hit("b", 0.9)], passages, 5)) == 2
 
 
-@pytest.mark.parametrize(("about", "standing"), [(0, 0), (1, 1), (2, 2), (9, ESTABLISHED)])
+@pytest.mark.parametrize(("about", "standing"), [(0, 0), (1, 1), (2, 2), (9, MOST)])
 def test_a_document_stands_on_the_passages_that_have_to_do_with_the_question(about, standing, encoder):
-    sentences = ["Women flew to space."] * about + ["The café sells soup and rolls."] * 3
-    documents = [Document("d", "Women in space", " ".join(sentences)), Document("e", "", "Another woman.")]
-    knowledge = build(documents, encoder, IndexSettings(Splitting(max_words=5)))
-    assert Standing(knowledge)("Who was the first woman in space?", "d") == standing, "titles are easily written"
+    sentences = [("Women flew to space.", "Valentina came down there.")[i % 2] for i in range(about)]
+    sentences += ["The café sells soup and rolls."] * 3
+    documents = [Document("d", "Valentina", " ".join(sentences)), Document("e", "", "Another woman.")]
+    knowledge = build(documents, encoder, IndexSettings(Splitting(max_words=6)))
+    found = knowledge.passages["d#0"]
+    assert Standing(knowledge)("Who was the first woman in space?", found) == standing, "the title itself is no passage"

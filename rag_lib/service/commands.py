@@ -1,0 +1,69 @@
+"""The command `serve`."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+from rag_lib.applications.recommendation import ShopAssistant
+from rag_lib.files import ARTICLES, private_cache
+from rag_lib.generation.catalogue import make_generator
+from rag_lib.generation.generators import Decoding
+from rag_lib.indexing.commands import report
+from rag_lib.indexing.documents import load_documents
+from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.models.weights import MUSEUM_ENCODER
+from rag_lib.museum.collection import load_dossiers, load_products, load_visitors
+from rag_lib.service.assistant import Assistant, LiveCollection
+from rag_lib.service.server import run
+from rag_lib.service.settings import TOKEN_VARIABLE, Settings
+
+
+def kept_in(options: argparse.Namespace, encoder: SentenceEncoder) -> Path:
+    """The folder of the live collection: the one that was named, else one in the cache for these documents."""
+    if options.index:
+        return options.index
+    key = hashlib.sha256(f"{options.documents.resolve()}\0{encoder.name}".encode()).hexdigest()[:16]
+    return private_cache("live") / key
+
+
+def open_assistant(options: argparse.Namespace, settings: Settings) -> Assistant:
+    """Loads the models and opens the collection.
+
+    Raises:
+        NoDocuments: there is nothing to answer from.
+        ModelUnavailable: a model cannot be had.
+    """
+    museum = options.documents == ARTICLES
+    encoder = SentenceEncoder(options.encoder or (MUSEUM_ENCODER if museum else None))
+    plain = SentenceEncoder() if museum else encoder
+    generator = make_generator(options.generator, Decoding(half=None))
+    documents = load_documents(options.documents)
+    report(documents.skipped)
+    collection = LiveCollection.open(kept_in(options, encoder), encoder, documents.documents)
+    kept = {"kept_answers": settings.kept_answers, "kept_conversations": settings.kept_conversations}
+    if not museum:
+        return Assistant(collection, encoder, generator, **kept)
+    visitors = load_visitors()
+    shop = ShopAssistant(load_products(), visitors, plain)
+    dossiers = {f"dossier: {d.title}": d for d in load_dossiers()}
+    return Assistant(collection, encoder, generator, plain, shop, {v.id: v for v in visitors}, dossiers, **kept)
+
+
+def serve(options: argparse.Namespace) -> None:
+    """Serves the page and the interface until it is stopped."""
+    settings = Settings(
+        host=options.host,
+        port=options.port,
+        token=os.environ.get(TOKEN_VARIABLE, ""),
+        waiting=options.waiting,
+        seconds=options.seconds,
+        feedback=options.feedback,
+        log_texts=options.log_texts,
+    )
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    print(f"serving on http://{host}:{settings.port}/ (Ctrl-C stops it)", file=sys.stderr, flush=True)
+    run(settings, lambda: open_assistant(options, settings))

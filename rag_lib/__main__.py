@@ -75,6 +75,7 @@ def parser() -> argparse.ArgumentParser:
     serve.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP)
     serve.add_argument("--waiting", type=whole(1, 10_000), default=32, help="requests that may wait (default: 32)")
     serve.add_argument("--seconds", type=number(0, 3600), default=30.0, help="for a request at most (default: 30)")
+    serve.add_argument("--kept", type=whole(0), default=1000, help="answers that are remembered (default: 1000)")
     serve.add_argument(
         "--feedback", type=new_file, default=Path("feedback.jsonl"), metavar="FILE", help="default: feedback.jsonl"
     )

@@ -27,6 +27,8 @@ from rag_lib.service.cache import AnswerCache
 from rag_lib.service.collection import Change, LiveCollection  # MERGE: from rag_lib.indexing
 from rag_lib.service.conversations import Conversations
 
+JUDGED = 1000  # answers that can still be judged, the latest
+
 
 class Unknown(LookupError):
     """What a request names is not there."""
@@ -107,7 +109,6 @@ class Assistant:
         self.cache = AnswerCache(kept_answers)
         self.conversations = Conversations(kept_conversations)
         self.told: OrderedDict[str, Told] = OrderedDict()
-        self.most_told = kept_answers
         self.lock = threading.Lock()
         self.loaded = self.load()
 
@@ -134,7 +135,7 @@ class Assistant:
         told = Told(secrets.token_urlsafe(12), trace, version, self.loaded.rag.threshold, cache)
         with self.lock:
             self.told[told.id] = told
-            while len(self.told) > self.most_told:
+            while len(self.told) > JUDGED:
                 self.told.popitem(last=False)
         return told
 

@@ -61,6 +61,7 @@ def serve(options: argparse.Namespace) -> None:
         token=os.environ.get(TOKEN_VARIABLE, ""),
         waiting=options.waiting,
         seconds=options.seconds,
+        kept_answers=options.kept,
         feedback=options.feedback,
         log_texts=options.log_texts,
     )

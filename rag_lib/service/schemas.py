@@ -17,7 +17,7 @@ from rag_lib.service.assistant import Told
 LONGEST_TEXT = 200_000  # characters of a document
 Question = Annotated[str, Field(min_length=1, max_length=2000, examples=["Who was the first woman in space?"])]
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
-DOCUMENT_ID = r"^[\w.()-]+([ /][\w.()-]+)*$"
+DOCUMENT_ID = r"^[\w(][\w.()-]*([ /][\w(][\w.()-]*)*$"
 DocumentId = Annotated[str, Field(min_length=1, max_length=200, pattern=DOCUMENT_ID, examples=["zog"])]
 
 

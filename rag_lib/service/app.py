@@ -17,6 +17,7 @@ from rag_lib.applications.summarization import NotAbout
 from rag_lib.retrieval.base import EmptyQuestion, QuestionTooLong
 from rag_lib.service import page, routes
 from rag_lib.service.assistant import Assistant, Unknown
+from rag_lib.service.conversations import UnreadableTurn
 from rag_lib.service.guards import Gate, Watch, problem
 from rag_lib.service.settings import Settings
 from rag_lib.service.state import Service
@@ -85,7 +86,7 @@ def tell_errors(app: FastAPI) -> None:
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(Unknown, unknown)
     app.add_exception_handler(routes.Taken, taken)
-    for kind in (EmptyQuestion, QuestionTooLong, NotAbout, NothingFits, routes.Impossible):
+    for kind in (EmptyQuestion, QuestionTooLong, UnreadableTurn, NotAbout, NothingFits, routes.Impossible):
         app.add_exception_handler(kind, impossible)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, other)

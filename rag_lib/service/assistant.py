@@ -25,13 +25,18 @@ from rag_lib.retrieval.base import PASSAGES, check_query
 from rag_lib.retrieval.catalogue import make_retriever
 from rag_lib.service.cache import AnswerCache
 from rag_lib.service.collection import Change, LiveCollection  # MERGE: from rag_lib.indexing
-from rag_lib.service.conversations import Conversations
+from rag_lib.service.conversations import Conversation, Conversations, Reply, State
 
 JUDGED = 1000  # answers that can still be judged, the latest
 
 
 class Unknown(LookupError):
     """What a request names is not there."""
+
+
+def new_id() -> str:
+    """An id that nobody can guess."""
+    return secrets.token_urlsafe(16)
 
 
 @dataclass(frozen=True)
@@ -53,12 +58,12 @@ class Told:
 
 @dataclass(frozen=True)
 class Spoken:
-    """What the guide said in a turn (from 1) of a conversation."""
+    """A reply, which turn (from 1) of which conversation it is, and the version it was made from."""
 
     conversation: str
     turn: int
-    reply: str
-    told: Told
+    reply: Reply
+    version: int
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,7 @@ class Loaded:
 
     version: int
     rag: RAG
+    guide: Conversation
     documents: Mapping[str, Listed]
 
 
@@ -126,13 +132,13 @@ class Assistant:
             retriever = make_retriever("reranked", knowledge, self.encoder)
             counts = Counter((p.document_id, p.title) for p in knowledge.passages.values())
             documents = {i: Listed(i, title, count) for (i, title), count in sorted(counts.items())}
-            loaded = Loaded(snapshot.version, RAG(knowledge, retriever, self.generator, self.k), documents)
-            self.loaded = loaded
+            rag = RAG(knowledge, retriever, self.generator, self.k)
+            loaded = self.loaded = Loaded(snapshot.version, rag, Conversation(rag, self.plain), documents)
         return loaded
 
     def tell(self, trace: Trace, version: int, cache: str) -> Told:
         """An answer under an id of its own, which is remembered for a while."""
-        told = Told(secrets.token_urlsafe(12), trace, version, self.loaded.rag.threshold, cache)
+        told = Told(new_id(), trace, version, self.loaded.rag.threshold, cache)
         with self.lock:
             self.told[told.id] = told
             while len(self.told) > JUDGED:
@@ -179,19 +185,20 @@ class Assistant:
         yield self.tell(trace, loaded.version, cache)
 
     def say(self, conversation_id: str | None, said: str) -> Spoken:
-        """Answers what a visitor says in a conversation, or in a new one where None.
+        """Replies to what a visitor says in a conversation, or in a new one where None.
 
         Raises:
             Unknown: the conversation is not remembered.
-            EmptyQuestion, QuestionTooLong: it cannot be answered.
+            UnreadableTurn, EmptyQuestion, QuestionTooLong: there is nothing to reply to.
         """
-        said, loaded = check_query(said), self.load()
-        try:
-            conversation_id, conversation = self.conversations.get(conversation_id)
-        except KeyError as error:
-            raise Unknown("this conversation is not remembered any more: begin a new one") from error
-        reply, trace = conversation.say(said, loaded.rag)
-        return Spoken(conversation_id, len(conversation.turns), reply, self.tell(trace, loaded.version, "miss"))
+        loaded, states = self.load(), self.conversations.states
+        if conversation_id is not None and conversation_id not in states:
+            raise Unknown("this conversation is not remembered any more: begin a new one")
+        state = states[conversation_id] if conversation_id else State()
+        *_, reply = loaded.guide.respond(state, said)
+        conversation_id, state = conversation_id or new_id(), state.after(reply)
+        self.conversations.keep(conversation_id, state)
+        return Spoken(conversation_id, len(state.replies), reply, loaded.version)
 
     def search(self, query: str, k: int) -> list[tuple[Hit, Passage]]:
         """The k best passages.

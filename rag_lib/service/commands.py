@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from rag_lib.applications.recommendation import ShopAssistant
@@ -13,7 +14,7 @@ from rag_lib.files import ARTICLES, private_cache
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.generators import Decoding
 from rag_lib.indexing.commands import report
-from rag_lib.indexing.documents import load_documents
+from rag_lib.indexing.documents import Document, folder_digest, load_documents
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import load_dossiers, load_products, load_visitors
@@ -23,11 +24,22 @@ from rag_lib.service.settings import TOKEN_VARIABLE, Settings
 
 
 def kept_in(options: argparse.Namespace, encoder: SentenceEncoder) -> Path:
-    """The folder of the live collection: the one that was named, else one in the cache for these documents."""
+    """The folder of the live collection: the one that was named, else one in the cache for just these files."""
     if options.index:
         return options.index
-    key = hashlib.sha256(f"{options.documents.resolve()}\0{encoder.name}".encode()).hexdigest()[:16]
-    return private_cache("live") / key
+    key = f"{options.documents.resolve()}\0{folder_digest(options.documents)}\0{encoder.name}"
+    return private_cache("live") / hashlib.sha256(key.encode()).hexdigest()[:16]
+
+
+def documents_of(folder: Path) -> Iterator[Document]:
+    """The documents in a folder; read only when the first one is asked for.
+
+    Raises:
+        NoDocuments: there is none.
+    """
+    found = load_documents(folder)
+    report(found.skipped)
+    yield from found.documents
 
 
 def open_assistant(options: argparse.Namespace, settings: Settings) -> Assistant:
@@ -41,9 +53,7 @@ def open_assistant(options: argparse.Namespace, settings: Settings) -> Assistant
     encoder = SentenceEncoder(options.encoder or (MUSEUM_ENCODER if museum else None))
     plain = SentenceEncoder() if museum else encoder
     generator = make_generator(options.generator, Decoding(half=None))
-    documents = load_documents(options.documents)
-    report(documents.skipped)
-    collection = LiveCollection.open(kept_in(options, encoder), encoder, documents.documents)
+    collection = LiveCollection.open(kept_in(options, encoder), encoder, documents_of(options.documents))
     kept = {"kept_answers": settings.kept_answers, "kept_conversations": settings.kept_conversations}
     if not museum:
         return Assistant(collection, encoder, generator, **kept)

@@ -146,9 +146,10 @@ async def chat(said: Said, request: Request, service: Shared) -> Replied:
     """Goes on with a conversation, or begins one: the guide knows what was said before."""
     assistant = service.assistant
     spoken = await service.queue.do(lambda: assistant.say(said.conversation, said.message))
-    note(request, service, spoken.told)
-    answer = Answer.of(spoken.told)
-    return Replied(conversation=spoken.conversation, turn=spoken.turn, reply=spoken.reply, answer=answer)
+    request.state.facts |= {"turn": spoken.turn, "answered": not spoken.reply.silent, "version": spoken.version}
+    if service.settings.log_texts:
+        request.state.facts |= {"question": spoken.reply.question, "answer": spoken.reply.text}
+    return Replied.of(spoken)
 
 
 @router.post("/search")

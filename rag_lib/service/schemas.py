@@ -12,7 +12,7 @@ from rag_lib.hits import Hit
 from rag_lib.indexing.documents import Passage
 from rag_lib.pipeline.rag import Citation
 from rag_lib.pipeline.tracing import Reading as Read
-from rag_lib.service.assistant import Told
+from rag_lib.service.assistant import Spoken, Told
 
 LONGEST_TEXT = 200_000  # characters of a document
 Question = Annotated[str, Field(min_length=1, max_length=2000, examples=["Who was the first woman in space?"])]
@@ -210,12 +210,28 @@ def passages_of(found: object) -> list[PassageRead]:
 
 
 class Replied(BaseModel):
-    """The guide's answer; `answer.question` is the message as it was understood, so that it stands alone."""
+    """The guide's reply; marks such as [1] name a citation, `question` is what was said so that it stands alone.
+
+    `silent` says that the documents do not say; the citation is then what comes nearest.
+    """
 
     conversation: str
     turn: int
     reply: str
-    answer: Answer
+    question: str
+    silent: bool
+    citations: list[Cited]
+    version: int
+
+    @classmethod
+    def of(cls, spoken: Spoken) -> Replied:
+        """A reply that was made."""
+        reply = spoken.reply
+        cited = [Cited.of(c) for c in reply.citations]
+        return cls(
+            conversation=spoken.conversation, turn=spoken.turn, reply=reply.text, question=reply.question,
+            silent=reply.silent, citations=cited, version=spoken.version,
+        )  # fmt: skip
 
 
 class Summary(BaseModel):

@@ -119,7 +119,9 @@ def test_a_conversation_goes_on(client):
     first = client.post("/chat", json={"message": "When did Laika fly in Sputnik 2?"}).json()
     second = client.post("/chat", json={"message": "Where did she die?", "conversation": first["conversation"]}).json()
     assert (first["turn"], second["turn"]) == (1, 2)
-    assert "Laika" in second["answer"]["question"], "it was rewritten with what was said before"
+    assert "Laika" in second["question"], "it was rewritten with what was said before"
+    (cited,) = first["citations"]
+    assert "3 November 1957" in first["reply"] and "3 November 1957" in cited["text"][cited["start"] : cited["end"]]
     assert client.post("/chat", json={"message": "And?", "conversation": "nobody's"}).status_code == 404
 
 

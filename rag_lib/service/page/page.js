@@ -234,10 +234,11 @@ onSubmit($("guide-form"), $("talk"), async (form) => {
   const reply = await call("POST", "chat", { message: form.get("message"), conversation: talk });
   talk = reply.conversation;
   $("message").value = "";
-  const answer = reply.answer;
-  const folds = passages(answer.passages.filter((p) => answer.citations.some((c) => c.passage === p.id)), answer.citations);
-  const understood = reply.turn > 1 ? make("p", {}, make("small", {}, `Understood: ${answer.question}`)) : null;
-  log.append(make("div", { class: "guide" }, understood, make("p", {}, reply.reply), sureness(answer.sure), ...folds.values()));
+  const understood = reply.question && reply.question !== form.get("message")
+    ? make("p", {}, make("small", {}, `Understood: ${reply.question}`)) : null;
+  const sources = reply.citations.map((cited, i) => make("details", { class: "cited" },
+    make("summary", {}, `[${i + 1}] ${cited.title}`), highlighted(cited.text, cited.start, cited.end)));
+  log.append(make("div", { class: "guide" }, understood, make("p", {}, reply.reply), ...sources));
   log.lastChild.scrollIntoView({ block: "nearest" });
 });
 
@@ -288,9 +289,22 @@ async function showDocuments() {
   $("dossier-document").value = chosen;
   $("documents-list").replaceChildren(...all.documents.map((d) => make("li", {},
     make("span", {}, d.title, make("small", {}, `${d.id} · ${plural(d.passages, "passage")}`)),
+    make("button", { class: "quiet", "aria-label": `Edit ${d.title}`, onclick: () => edit(d) }, "Edit"),
     make("button", { class: "quiet", "aria-label": `Delete ${d.title}`, onclick: (event) => remove(event.target, d) }, "Delete"))));
   filter();
 }
+
+let replaced = null;  // the id of the document that is being edited
+
+async function edit({ id }) {
+  const { title, text } = await call("GET", pathOf(id));
+  [$("add-title").value, $("add-text").value, replaced] = [title, text, id];
+  $("add-form").querySelector("button").textContent = "Replace";
+  $("adding").open = true;
+  $("add-title").focus();
+}
+
+const pathOf = (id) => `documents/${encodeURIComponent(id).replaceAll("%2F", "/")}`;
 
 function filter() {
   const [words, items] = [$("filter").value.toLowerCase(), [...$("documents-list").children]];
@@ -305,7 +319,7 @@ async function remove(button, { id, title }) {
     return;
   }
   try {
-    await call("DELETE", `documents/${encodeURIComponent(id).replaceAll("%2F", "/")}`);
+    await call("DELETE", pathOf(id));
     $("documents-said").textContent = `“${title}” is deleted; nothing is answered from it any more.`;
   } catch (error) {
     $("documents-said").textContent = `Sorry: ${error.message}.`;
@@ -319,9 +333,13 @@ onSubmit($("add-form"), $("documents-said"), async (form) => {
   const id = title.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-+|-+$/g, "") || "document";
   $("documents-said").textContent = "Reading …";
   try {
-    const { passages } = await call("POST", "documents", { id, title, text: form.get("text") });
-    $("documents-said").textContent = `“${title}” is added (${plural(passages, "passage")}): ask about it.`;
+    const text = form.get("text");
+    const { passages, change } = replaced ? await call("PUT", pathOf(replaced), { title, text })
+      : await call("POST", "documents", { id, title, text });
+    $("documents-said").textContent = `“${title}” is ${change} (${plural(passages, "passage")}): ask about it.`;
     $("add-form").reset();
+    $("add-form").querySelector("button").textContent = "Add";
+    replaced = null;
   } catch (error) {
     $("documents-said").textContent = "";
     throw error;

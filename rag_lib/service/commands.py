@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -75,6 +74,4 @@ def serve(options: argparse.Namespace) -> None:
         feedback=options.feedback,
         log_texts=options.log_texts,
     )
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    print(f"serving on http://{host}:{settings.port}/ (Ctrl-C stops it)", file=sys.stderr, flush=True)
     run(settings, lambda: open_assistant(options, settings))

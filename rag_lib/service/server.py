@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import socket
+import sys
 from collections.abc import Callable
 
 import h11
@@ -76,6 +77,8 @@ def run(settings: Settings, open_assistant: Callable[[], Assistant]) -> None:
         Whatever `open_assistant` raises.
     """
     listener = listening(settings.host, settings.port)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    print(f"serving on http://{host}:{settings.port}/ (Ctrl-C stops it)", file=sys.stderr, flush=True)
     log_as_json()
     app = create_app(settings, open_assistant)
     server, service = uvicorn.Server(config_of(app, settings)), app.state.service

@@ -161,7 +161,7 @@ class WorkQueue:
                     return
                 yield value
         except TimeoutError as error:
-            done = "it had begun" if job.begun else "it had not begun"
+            done = "it had begun, and may still be finished" if job.begun else "it had not begun, and will not"
             raise Late(f"not done within {seconds:g} seconds ({done})", self.wait_seconds()) from error
         finally:
             self._leave(job)

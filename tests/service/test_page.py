@@ -225,3 +225,18 @@ def test_a_long_text_becomes_a_short_one(open_page):
     page.wait_for_selector("#summary .card")
     assert "Titan is the largest moon of Saturn." in page.inner_text("#summary")
     shown(page, "dossier")
+
+
+def test_a_token_is_asked_for_and_kept_for_the_visit(browser, tmp_path, documents):
+    token = "0123456789abcdef"
+    with serving(open_service(tmp_path, documents), Settings(token=token, feedback=tmp_path / "f")) as (port, _):
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        for shown_token in ("wrong", token):
+            page.wait_for_selector("#token-dialog[open]")
+            page.fill("#token", shown_token)
+            page.press("#token", "Enter")
+        page.wait_for_selector("#documents-list li", state="attached")
+        assert "3 November 1957" in ask(page, "When did Laika fly in Sputnik 2?")
+        assert not page.is_visible("#tab-shop") and not page.is_visible("#token-dialog")
+        page.close()

@@ -14,9 +14,12 @@ import time
 import pytest
 from conftest import ROOT
 from fakes import WordReader
-from services import open_service, serving, wait_until
+from services import LOCAL, open_service, serving, wait_until
+from starlette.testclient import TestClient
 
+from rag_lib.__main__ import main
 from rag_lib.service import server
+from rag_lib.service.app import create_app
 from rag_lib.service.settings import Settings
 
 
@@ -134,6 +137,31 @@ def test_a_port_that_is_taken_is_one_clear_line():
         server.listening("127.0.0.1", taken.getsockname()[1])
 
 
+def test_where_others_could_ask_it_does_not_start_without_a_token(monkeypatch, capsys):
+    monkeypatch.delenv("RAG_TOKEN", raising=False)
+    assert main(["serve", "--host", "0.0.0.0"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: 0.0.0.0 can be reached from other machines: set RAG_TOKEN")
+
+
+def test_without_its_packages_it_says_which_are_missing(monkeypatch, capsys):
+    monkeypatch.setattr("rag_lib.__main__.find_spec", lambda name: None)
+    assert main(["serve"]) == 1
+    assert "pip install fastapi uvicorn prometheus-client" in capsys.readouterr().err
+
+
+def test_what_cannot_be_loaded_ends_it_in_one_line(tmp_path):
+    def fail():
+        raise ValueError("no documents in this folder")
+
+    app = create_app(Settings(feedback=tmp_path / "f"), fail)
+    stopped = threading.Event()
+    app.state.service.on_failure = stopped.set
+    with TestClient(app, LOCAL) as client:
+        assert stopped.wait(20) and client.get("/ready").status_code == 503
+    assert str(app.state.service.failure) == "no documents in this folder"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM")
 def test_told_to_stop_it_finishes_what_it_has_taken_and_takes_no_more(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -160,5 +188,6 @@ def test_told_to_stop_it_finishes_what_it_has_taken_and_takes_no_more(tmp_path):
             assert process.wait(60) == 0
         finally:
             process.kill()
-    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    assert lines[-1]["event"] == "stopped"
+    first, *lines = (tmp_path / "log").read_text().splitlines()
+    assert first == f"serving on http://127.0.0.1:{port}/ (Ctrl-C stops it)"
+    assert [json.loads(line)["event"] for line in lines] == ["ready", "request", "stopped"]

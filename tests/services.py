@@ -61,6 +61,11 @@ def serving(assistant: Assistant, settings: Settings):
 
 if __name__ == "__main__":
     folder, port = Path(sys.argv[1]), int(sys.argv[2])
+
+    def wait() -> None:
+        (folder / "begun").touch()
+        wait_until((folder / "go").exists, 100)
+
     laika = Document("laika", "Laika", "Laika flew in Sputnik 2.")
-    slow = WordReader(lambda: time.sleep(1.5))
-    run(Settings(port=port, feedback=folder / "feedback.jsonl"), lambda: open_service(folder, [laika], slow))
+    settings = Settings(port=port, seconds=100, feedback=folder / "feedback.jsonl")
+    run(settings, lambda: open_service(folder, [laika], WordReader(wait)))

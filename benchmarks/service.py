@@ -4,7 +4,8 @@ Starts `python -m rag_lib serve` on this machine. One client asks every question
 Then all clients ask for a while, each as soon as it has its reply; who is refused waits as long as `Retry-After` says.
 Printed are p50 and p95 of the seconds to an answer, the refusals, every other error, the answers that differ from the
 reference, and the server's memory. Without `--kept` no answer is remembered, so that every question is read.
-Run from the repository's root: python benchmarks/service.py [--clients N] [--seconds S] [--questions Q] [--kept N].
+Run from the repository's root: python benchmarks/service.py [--clients N] [--seconds S] [--questions Q] [--kept N]
+[--documents FOLDER].
 """
 
 import argparse
@@ -25,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 
-from rag_lib.files import MUSEUM, read_json_lines
+from rag_lib.files import ARTICLES, MUSEUM, read_json_lines
 
 PATIENCE = 300  # seconds that a client waits for any reply at all
 
@@ -115,6 +116,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--questions", type=int, default=40)
     parser.add_argument("--kept", type=int, default=0, help="answers that the service remembers (default: none)")
+    parser.add_argument("--documents", default=str(ARTICLES), help="a folder (default: the museum)")
     parser.add_argument("--limit", type=float, default=30, help="the service's time limit in seconds")
     options = parser.parse_args()
     rows = read_json_lines(MUSEUM / "visitor_questions" / "validation.jsonl")
@@ -123,7 +125,16 @@ def main() -> None:
         port = free.getsockname()[1]
     folder = tempfile.mkdtemp()
     command = [sys.executable, "-m", "rag_lib", "serve", "--port", str(port), "--kept", str(options.kept)]
-    command += ["--seconds", str(options.limit), "--feedback", f"{folder}/feedback.jsonl", "--index", f"{folder}/index"]
+    command += [
+        "--documents",
+        options.documents,
+        "--seconds",
+        str(options.limit),
+        "--feedback",
+        f"{folder}/feedback.jsonl",
+        "--index",
+        f"{folder}/index",
+    ]
     with open(f"{folder}/log", "w") as log, subprocess.Popen(command, stderr=log) as server:
         try:
             started = time.monotonic()

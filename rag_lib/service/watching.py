@@ -44,7 +44,7 @@ class JsonLines(logging.Formatter):
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
-            "event": record.getMessage(),
+            "event": record.getMessage().split("\n")[0],  # asyncio puts an error's words on the next line
         }
         if record.exc_info and record.exc_info[1]:
             kind, error, _ = record.exc_info

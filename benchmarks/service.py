@@ -125,16 +125,8 @@ def main() -> None:
         port = free.getsockname()[1]
     folder = tempfile.mkdtemp()
     command = [sys.executable, "-m", "rag_lib", "serve", "--port", str(port), "--kept", str(options.kept)]
-    command += [
-        "--documents",
-        options.documents,
-        "--seconds",
-        str(options.limit),
-        "--feedback",
-        f"{folder}/feedback.jsonl",
-        "--index",
-        f"{folder}/index",
-    ]
+    command += ["--documents", options.documents, "--seconds", str(options.limit)]
+    command += ["--feedback", f"{folder}/feedback.jsonl", "--index", f"{folder}/index"]
     with open(f"{folder}/log", "w") as log, subprocess.Popen(command, stderr=log) as server:
         try:
             started = time.monotonic()

@@ -90,7 +90,13 @@ def note(request: Request, service: Service, told: Told) -> None:
     request.state.facts |= facts
 
 
-STREAM = {"content": {"text/event-stream": {"schema": {"type": "string"}}}}
+EVENT = {
+    "description": "One event; its data is JSON: passages, a piece of text, an Answer, or a Problem.",
+    "type": "object",
+    "properties": {"event": {"enum": ["passages", "piece", "answer", "error"]}, "data": {"type": "string"}},
+    "required": ["event", "data"],
+}
+STREAM = {"content": {"text/event-stream": {"schema": EVENT}}}
 
 
 @router.post("/ask", response_model=Answer, responses={200: STREAM})

@@ -19,7 +19,7 @@ KINDS = {
 @cache
 def contents(name: str) -> bytes:
     """The bytes of one of the page's files."""
-    return (files("rag_lib.service") / "page" / name).read_bytes()
+    return (files("rag_lib.service") / "web" / name).read_bytes()
 
 
 @router.get("/")

@@ -32,7 +32,7 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_carries_the_page_the_weights_and_the_museum(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    for folder in ("rag_lib/service/page", "data/models", "data/museum"):
+    for folder in ("rag_lib/service/web", "data/models", "data/museum"):
         files = [p.relative_to(ROOT).as_posix() for p in (ROOT / folder).rglob("*") if p.is_file()]
         assert files and {f if f.startswith("rag_lib") else f"rag_lib/{f}" for f in files} <= names
     assert not any("tests" in name.split("/") or name.endswith(".ipynb") for name in names)

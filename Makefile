@@ -4,11 +4,12 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 export Q
 
-.PHONY: help lab test check ask install lint format lock clean
+.PHONY: help lab test check ask serve install lint format lock clean
 
 help:
 	@echo "make lab            learn: JupyterLab opens on the first notebook"
 	@echo "make ask Q=\"...\"    ask the museum a question"
+	@echo "make serve          the museum as a web page, on this machine"
 	@echo "make test           run all tests"
 	@echo "make check          style, and the tests that load no trained model: under 3 minutes"
 	@echo "make lint           check style;   make format: mend it"
@@ -30,6 +31,9 @@ check: lint
 ask: install
 	@$(BIN)/python -m rag_lib ask -- "$$Q"
 
+serve: install
+	@$(BIN)/python -m rag_lib serve
+
 lint: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
@@ -37,8 +41,8 @@ format: install
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 lock:
-	@env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile -q pyproject.toml --extra notebooks --extra dev --universal --python-version 3.11 \
-		--no-annotate --generate-hashes --custom-compile-command 'make lock' -o requirements.txt
+	@env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile -q pyproject.toml --extra notebooks --extra serve --extra dev --universal \
+		--python-version 3.11 --no-annotate --generate-hashes --custom-compile-command 'make lock' -o requirements.txt
 
 clean:
 	rm -rf .venv

@@ -1,4 +1,4 @@
-"""The command line: `python -m rag_lib ask|summarize|recommend|index|evaluate|train`.
+"""The command line: `python -m rag_lib ask|serve|summarize|recommend|index|evaluate|train`.
 
 Each command lives in its room, in `commands`.
 """
@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from rag_lib.files import ARTICLES
@@ -60,6 +61,26 @@ def parser() -> argparse.ArgumentParser:
     ask.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP)
     ask.add_argument("-k", type=whole(1), default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
     ask.set_defaults(command="pipeline.commands:ask")
+
+    serve = commands.add_parser("serve", help="a web page and an HTTP interface on this machine")
+    serve.add_argument(
+        "--documents", type=folder, default=ARTICLES, metavar="FOLDER", help="your own files (default: the museum)"
+    )
+    serve.add_argument(
+        "--index", type=new_folder, metavar="FOLDER", help="where changes are kept (default: in the cache folder)"
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1; others need a token in RAG_TOKEN")
+    serve.add_argument("--port", type=whole(1, 65535), default=8000, help="default: 8000")
+    serve.add_argument("--encoder", type=model_name, metavar="NAME")
+    serve.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP)
+    serve.add_argument("--waiting", type=whole(1, 10_000), default=32, help="requests that may wait (default: 32)")
+    serve.add_argument("--seconds", type=number(0, 3600), default=30.0, help="for a request at most (default: 30)")
+    serve.add_argument("--kept", type=whole(0), default=1000, help="answers that are remembered (default: 1000)")
+    serve.add_argument(
+        "--feedback", type=new_file, default=Path("feedback.jsonl"), metavar="FILE", help="default: feedback.jsonl"
+    )
+    serve.add_argument("--log-texts", action="store_true", help="the log also holds questions and answers")
+    serve.set_defaults(command=serve_page)
 
     recommend = commands.add_parser("recommend", help="products of the museum's shop for a wish in your words")
     recommend.add_argument("wish", nargs="?", default="", help="for whom, about what, up to which price")
@@ -215,6 +236,17 @@ def add_run_options(command: argparse.ArgumentParser) -> None:
         "--examples", type=number(0, 1000), default=1.0, metavar="X", help="X times the recipe's examples (default: 1)"
     )
     command.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
+
+
+def serve_page(options: argparse.Namespace) -> str:
+    """Where the service is.
+
+    Raises:
+        ValueError: what it stands on is not installed.
+    """
+    if not all(map(find_spec, ("fastapi", "uvicorn", "prometheus_client"))):
+        raise ValueError("serve needs packages that are not here: pip install fastapi uvicorn prometheus-client")
+    return "service.commands:serve"
 
 
 def evaluate_retrieval(options: argparse.Namespace) -> str:

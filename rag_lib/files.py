@@ -15,7 +15,8 @@ from pathlib import Path
 
 from rag_lib.text import well_formed_values
 
-DATA = Path(__file__).resolve().parent.parent / "data"
+LIBRARY = Path(__file__).resolve().parent
+DATA = next(filter(Path.is_dir, (LIBRARY / "data", LIBRARY.parent / "data")), LIBRARY.parent / "data")  # wheel, clone
 MUSEUM = DATA / "museum"
 ARTICLES = MUSEUM / "articles"
 MODELS = DATA / "models"

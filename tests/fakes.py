@@ -2,6 +2,7 @@
 
 import functools
 import random
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,9 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
-from rag_lib.generation.generators import Generation
+from rag_lib.generation.generators import Generation, Place, Token
+from rag_lib.generation.jobs import ANSWER, REWRITE
+from rag_lib.indexing.sentences import sentence_spans
 from rag_lib.models.adapters import add_adapter
 from rag_lib.models.reader import BartReader
 from rag_lib.models.weights import encoder_source, load_tokenizer
@@ -153,6 +156,46 @@ class FixedGenerator:
     def stream(self, question, sources, source_logs=None):
         yield self.generation.text
         yield self.generation
+
+
+class WordReader:
+    """A generator that quotes the sentence with most words of the question, and is as sure as the share of them.
+
+    A rewriting adds the names of the conversation. `wait` is called before each text is written.
+    """
+
+    threshold = 0.4
+    votes = False
+
+    def __init__(self, wait=lambda: None) -> None:
+        self.wait = wait
+        self.read = 0
+
+    def generate(self, questions, sources, job=ANSWER, source_logs=None):
+        return [self.write(q, s, job) for q, s in zip(questions, sources, strict=True)]
+
+    def write(self, question, sources, job=ANSWER):
+        self.wait()
+        self.read += 1
+        if job == REWRITE:
+            names = re.findall(r"[A-Z][a-z]+", sources[0].text)
+            return Generation(" ".join([question, *dict.fromkeys(names)]), 1.0, None, (0,))
+        words = set(re.findall(r"\w+", question.lower()))
+        places = [Place(i, *span) for i, source in enumerate(sources) for span in sentence_spans(source.text)]
+        shares = [len(words & set(re.findall(r"\w+", quoted(sources, p).lower()))) / len(words) for p in places]
+        best = max(range(len(places)), key=lambda i: (shares[i], -i))
+        text = quoted(sources, places[best])
+        tokens = tuple(Token(word, 0.9) for word in text.split())
+        return Generation(text, shares[best], places[best], tuple(range(len(sources))), tokens)
+
+    def stream(self, question, sources, source_logs=None):
+        generation = self.write(question, sources)
+        yield from re.findall(r"\S+\s*", generation.text)
+        yield generation
+
+
+def quoted(sources, place) -> str:
+    return sources[place.source].text[place.start : place.end]
 
 
 CONTEXTS = [

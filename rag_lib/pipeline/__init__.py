@@ -10,6 +10,6 @@ __all__, __getattr__, __dir__ = exports(
     {
         "rag": "Answer Citation Found RAG",
         "marginalization": "RAGSequence RAGToken sequence_log_likelihood token_log_likelihood",
-        "tracing": "Trace trace",
+        "tracing": "Trace trace trace_of trace_stream",
     },
 )

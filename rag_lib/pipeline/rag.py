@@ -157,13 +157,17 @@ class RAG:
         found = self.find(check_query(question))
         started = time.perf_counter()
         generation = None
-        logs = self.source_logs(found, found.sources)
-        for piece in self.generator.stream(question, found.sources, logs) if found.hits else ():
+        for piece in self.write(found):
             if isinstance(piece, Generation):
                 generation = piece
             else:
                 yield piece
         yield self.conclude(found, generation, time.perf_counter() - started)
+
+    def write(self, found: Found) -> Iterator[str | Generation]:
+        """What the generator writes with all passages before it: pieces of text, then the Generation, if any."""
+        if found.hits:
+            yield from self.generator.stream(found.question, found.sources, self.source_logs(found, found.sources))
 
     def find(self, question: str) -> Found:
         """The k passages ranked highest, without copies; none where the passages know no word of the question."""

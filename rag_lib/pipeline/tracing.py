@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from rag_lib.generation.generators import Generation, Token
@@ -72,7 +73,15 @@ def trace(rag: RAG, question: str) -> Trace:
     Raises:
         As `RAG.ask`.
     """
-    found = rag.find(check_query(question))
+    return trace_of(rag, rag.find(check_query(question)))
+
+
+def trace_of(rag: RAG, found: Found) -> Trace:
+    """As `trace`, of a question whose passages have been found.
+
+    Raises:
+        QuestionTooLong: it leaves no room for a passage.
+    """
     if not found.hits:
         return Trace(found.question, (), (), (), rag.conclude(found, None, 0.0))
     started = time.perf_counter()
@@ -80,6 +89,24 @@ def trace(rag: RAG, question: str) -> Trace:
     generation = rag.combine(found, [reading.generation for reading in readings])
     answer = rag.conclude(found, generation, time.perf_counter() - started)
     return Trace(found.question, found.hits, found.passages, readings, answer)
+
+
+def trace_stream(rag: RAG, found: Found) -> Iterator[str | Trace]:
+    """Pieces of text while they are written, as `RAG.stream` has them, then the Trace.
+
+    Raises:
+        QuestionTooLong: the question leaves no room for a passage.
+    """
+    started = time.perf_counter()
+    generation = None
+    for piece in rag.write(found):
+        if isinstance(piece, Generation):
+            generation = piece
+        else:
+            yield piece
+    seconds = time.perf_counter() - started
+    readings = (Reading(generation, seconds),) if generation else ()
+    yield Trace(found.question, found.hits, found.passages, readings, rag.conclude(found, generation, seconds))
 
 
 def timed_reading(rag: RAG, found: Found, sources: list[Source]) -> Reading:

@@ -1,13 +1,14 @@
 import re
 
 import pytest
-from fakes import FixedGenerator
+from fakes import FixedGenerator, HashEncoder, WordReader
 
 from rag_lib.generation.generators import Generation
 from rag_lib.generation.seq2seq import Seq2SeqGenerator
+from rag_lib.indexing.knowledge_base import build
 from rag_lib.pipeline.marginalization import RAGSequence, RAGToken
 from rag_lib.pipeline.rag import RAG
-from rag_lib.pipeline.tracing import trace
+from rag_lib.pipeline.tracing import trace, trace_stream
 from rag_lib.retrieval.catalogue import make_retriever
 
 QUESTION = "Which dog flew in Sputnik 2?"
@@ -62,3 +63,17 @@ def test_every_kind_of_rag_and_generator_can_be_traced(rag, knowledge, encoder):
     assert plain.answer.text == "a dog" and plain.readings[0].generation.tokens == ()
     nothing = trace(RAG(knowledge, make_retriever("bm25", knowledge, encoder), rag.generator), "xylophone")
     assert (nothing.hits, nothing.readings, nothing.answer.text) == ((), (), "") and "none" in str(nothing)
+
+
+def test_a_streamed_trace_is_that_of_the_same_answer_in_pieces(documents):
+    encoder = HashEncoder()
+    knowledge = build(documents, encoder)
+    rag = RAG(knowledge, make_retriever("reranked", knowledge, encoder), WordReader())
+    question = "When did Laika fly in Sputnik 2?"
+    *pieces, streamed = trace_stream(rag, rag.find(question))
+    whole = trace(rag, question)
+    assert len(pieces) > 1 and "".join(pieces) == streamed.answer.guess == whole.answer.guess
+    assert (streamed.hits, streamed.passages) == (whole.hits, whole.passages)
+    assert [r.generation for r in streamed.readings] == [r.generation for r in whole.readings]
+    (nothing,) = trace_stream(rag, rag.find("xyzzy?"))
+    assert nothing.readings == () and not nothing.answer.guess

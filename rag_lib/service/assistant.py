@@ -1,0 +1,283 @@
+"""What the service can do, with all models loaded once. Nothing here knows of the network.
+
+All methods but `kept`, `version` and `document` run in the one thread of the models (see `work`).
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+from rag_lib.applications.recommendation import Recommendation, ShopAssistant
+from rag_lib.applications.shop import Visitor
+from rag_lib.applications.summarization import Summary, summarize
+from rag_lib.applications.wishes import Wish
+from rag_lib.generation.generators import Generator
+from rag_lib.hits import Hit
+from rag_lib.indexing.documents import Document, Passage
+from rag_lib.indexing.encoders import Encoder
+from rag_lib.pipeline.rag import RAG, Found
+from rag_lib.pipeline.tracing import Trace, trace_stream
+from rag_lib.retrieval.base import PASSAGES, check_query
+from rag_lib.retrieval.catalogue import make_retriever
+from rag_lib.service.cache import AnswerCache
+from rag_lib.service.collection import Change, LiveCollection  # MERGE: from rag_lib.indexing
+from rag_lib.service.conversations import Conversation, Conversations, Reply, State
+
+JUDGED = 1000  # answers that can still be judged, the latest
+
+
+class Unknown(LookupError):
+    """What a request names is not there."""
+
+
+def new_id() -> str:
+    """An id that nobody can guess."""
+    return secrets.token_urlsafe(16)
+
+
+@dataclass(frozen=True)
+class Told:
+    """An answer as it is given.
+
+    Attributes:
+        id: under which a visitor can judge it.
+        version: of the collection that it was read from, or found right for.
+        cache: "miss", "exact", "normalized", or "rechecked" where the collection had changed but not what was found.
+    """
+
+    id: str
+    trace: Trace
+    version: int
+    threshold: float
+    cache: str = "miss"
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A reply, which turn (from 1) of which conversation it is, and the version it was made from."""
+
+    conversation: str
+    turn: int
+    reply: Reply
+    version: int
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A document of the collection, in short."""
+
+    id: str
+    title: str
+    passages: int
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What answers from one version of the collection."""
+
+    version: int
+    rag: RAG
+    guide: Conversation
+    documents: Mapping[str, Listed]
+
+
+class Assistant:
+    """Answers from a collection that changes; recommends and summarizes.
+
+    Args:
+        plain: the encoder that compares sentences and products; the collection's where None.
+        shop: recommends products; None where there is no shop.
+        visitors: of the shop.
+        dossiers: long texts that can be summarized besides the collection's documents.
+        kept_answers, kept_conversations: see `Settings`.
+    """
+
+    def __init__(
+        self,
+        collection: LiveCollection,
+        encoder: Encoder,
+        generator: Generator,
+        plain: Encoder | None = None,
+        shop: ShopAssistant | None = None,
+        visitors: Mapping[str, Visitor] | None = None,
+        dossiers: Mapping[str, Document] | None = None,
+        kept_answers: int = 1000,
+        kept_conversations: int = 200,
+        k: int = PASSAGES,
+    ) -> None:
+        self.collection, self.encoder, self.generator, self.k = collection, encoder, generator, k
+        self.plain, self.shop = plain or encoder, shop
+        self.visitors, self.dossiers = dict(visitors or {}), dict(dossiers or {})
+        self.cache = AnswerCache(kept_answers)
+        self.conversations = Conversations(kept_conversations)
+        self.told: OrderedDict[str, Told] = OrderedDict()
+        self.lock = threading.Lock()
+        self.loaded = self.load()
+
+    @property
+    def version(self) -> int:
+        """The collection's version."""
+        return self.collection.snapshot().version
+
+    def load(self) -> Loaded:
+        """What answers from the collection as it is now; made anew where it has changed."""
+        snapshot = self.collection.snapshot()
+        loaded = getattr(self, "loaded", None)
+        if loaded is None or loaded.version != snapshot.version:
+            knowledge = snapshot.knowledge
+            retriever = make_retriever("reranked", knowledge, self.encoder)
+            counts = Counter((p.document_id, p.title) for p in knowledge.passages.values())
+            documents = {i: Listed(i, title, count) for (i, title), count in sorted(counts.items())}
+            rag = RAG(knowledge, retriever, self.generator, self.k)
+            loaded = self.loaded = Loaded(snapshot.version, rag, Conversation(rag, self.plain), documents)
+        return loaded
+
+    def tell(self, trace: Trace, version: int, cache: str) -> Told:
+        """An answer under an id of its own, which is remembered for a while."""
+        told = Told(new_id(), trace, version, self.loaded.rag.threshold, cache)
+        with self.lock:
+            self.told[told.id] = told
+            while len(self.told) > JUDGED:
+                self.told.popitem(last=False)
+        return told
+
+    def kept(self, question: str) -> Told | None:
+        """An answer that was given before and surely still holds; may be called from any thread.
+
+        Raises:
+            EmptyQuestion, QuestionTooLong: it cannot be asked.
+        """
+        question, version = check_query(question), self.version
+        how, kept = self.cache.get(question)
+        if kept is None or kept.version != version:
+            return None
+        return self.tell(replace(kept.trace, question=question), version, how)
+
+    def ask(self, question: str) -> Iterator[Found | str | Told]:
+        """The passages found, the answer in pieces, then all that there is to tell.
+
+        Raises:
+            EmptyQuestion, QuestionTooLong: it cannot be asked.
+        """
+        question, loaded = check_query(question), self.load()
+        if told := self.kept(question):  # it was answered while this one waited
+            yield Found(question, told.trace.hits, told.trace.passages, 0.0)
+            yield told.trace.answer.guess
+            yield told
+            return
+        found = loaded.rag.find(question)
+        yield found
+        _, kept = self.cache.get(question)
+        if kept is not None and kept.holds_for(found):
+            trace, cache = replace(kept.trace, question=question), "rechecked"
+            yield trace.answer.guess
+        else:
+            for piece in trace_stream(loaded.rag, found):
+                if isinstance(piece, str):
+                    yield piece
+                else:
+                    trace, cache = piece, "miss"
+        self.cache.put(trace, loaded.version)
+        yield self.tell(trace, loaded.version, cache)
+
+    def say(self, conversation_id: str | None, said: str) -> Spoken:
+        """Replies to what a visitor says in a conversation, or in a new one where None.
+
+        Raises:
+            Unknown: the conversation is not remembered.
+            UnreadableTurn, EmptyQuestion, QuestionTooLong: there is nothing to reply to.
+        """
+        loaded, states = self.load(), self.conversations.states
+        if conversation_id is not None and conversation_id not in states:
+            raise Unknown("this conversation is not remembered any more: begin a new one")
+        state = states[conversation_id] if conversation_id else State()
+        *_, reply = loaded.guide.respond(state, said)
+        conversation_id, state = conversation_id or new_id(), state.after(reply)
+        self.conversations.keep(conversation_id, state)
+        return Spoken(conversation_id, len(state.replies), reply, loaded.version)
+
+    def search(self, query: str, k: int) -> list[tuple[Hit, Passage]]:
+        """The k best passages.
+
+        Raises:
+            EmptyQuestion: there is nothing in the query.
+        """
+        query, rag = check_query(query), self.load().rag
+        hits = rag.retriever.retrieve(query, k) if len(rag.knowledge) else []
+        return [(hit, rag.knowledge.passages[hit.id]) for hit in hits]
+
+    def document(self, document_id: str) -> Document:
+        """A dossier, or a document of the collection put together from its passages.
+
+        Raises:
+            Unknown: there is none.
+        """
+        if document_id in self.dossiers:
+            return self.dossiers[document_id]
+        knowledge = self.collection.snapshot().knowledge
+        passages = [p for p in knowledge.passages.values() if p.document_id == document_id]
+        if not passages:
+            raise Unknown(f"no document is called {document_id!r}")
+        text = [" "] * max(p.end for p in passages)
+        for passage in passages:
+            text[passage.start : passage.end] = passage.text
+        return Document(document_id, passages[0].title, "".join(text))
+
+    def summarize(self, document: Document, question: str) -> Summary:
+        """A document in three sentences, in general or for a question.
+
+        Raises:
+            NotAbout: the text has nothing to say on the question.
+        """
+        return summarize(document, self.plain, question=question)
+
+    def visitor(self, visitor_id: str) -> Visitor:
+        """A visitor of the shop.
+
+        Raises:
+            Unknown: there is none.
+        """
+        if visitor_id not in self.visitors:
+            raise Unknown(f"no visitor is called {visitor_id!r}")
+        return self.visitors[visitor_id]
+
+    def recommend(self, wish: Wish, visitor: Visitor | None, k: int) -> tuple[Wish, list[Recommendation]]:
+        """What was understood, and products of the shop.
+
+        Raises:
+            Unknown: there is no shop.
+            NothingFits: no product passes the filters.
+        """
+        if self.shop is None:
+            raise Unknown("there is no shop beside these documents")
+        return self.shop.understood(wish, visitor), self.shop.recommend(wish, visitor, k)
+
+    def put(self, document: Document) -> Change:
+        """Adds a document, or replaces the one with its id."""
+        before = self.version
+        change = self.collection.put(document)
+        self.changed(before)
+        return change
+
+    def remove(self, document_id: str) -> Change:
+        """Removes a document.
+
+        Raises:
+            Unknown: there is none.
+        """
+        before = self.version
+        try:
+            change = self.collection.remove(document_id)
+        except KeyError as error:
+            raise Unknown(f"no document is called {document_id!r}") from error
+        self.changed(before)
+        return change
+
+    def changed(self, before: int) -> None:
+        """Has the next question asked of the new version, and forgets the answers read from what has changed."""
+        self.cache.drop(self.collection.changed_since(before))
+        self.load()

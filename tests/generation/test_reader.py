@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rag_lib.generation.claims import DECODER
 from rag_lib.generation.confidence import Confidence, load_confidence, logit, sigmoid
 from rag_lib.generation.evidence import (
+    EACH,
     LONGEST,
     evidence_logs,
     missing_probability,
@@ -131,7 +132,12 @@ def test_runs_are_the_likeliest_of_all(seen):
                 every.append((float(logs[0, start + a] + logs[1, start + b]), source, text.offsets[a][0]))
     every.sort(key=lambda run: -run[0])
     found = runs(logs, item, at, generator.pieces, generator.empty, 12)
-    assert [(q.place.source, q.place.start) for q in found] == [run[1:] for run in every[:12]]
+    own = [[run for run in every if run[1] == source][:EACH] for source in item.used]
+    expected = sorted({*every[:12], *itertools.chain(*own)}, key=lambda run: -run[0])
+    assert [(q.place.source, q.place.start) for q in found] == [run[1:] for run in expected]
+    for q in found:
+        row = q.place.source if len(at.rows) > 1 else 0
+        assert q.odds == pytest.approx(q.log - float(logs[:, at.rows[row]].sum()), abs=1e-5), "against its own row"
     assert [q.log for q in found] == pytest.approx([run[0] for run in every[:12]], abs=1e-5)
 
 

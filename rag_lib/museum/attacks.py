@@ -1,25 +1,32 @@
 """Hostile documents beside the museum's own: what becomes of the answers when strangers may add files.
 
 `load_attacks` reads them. A `Siege` asks each one's question over a small collection: the articles that the questions
-are about, and the files of that attack alone. So a hundred attacks take a minute.
+are about, and the files of that attack alone. `python -m rag_lib.museum.attacks` tries all of them, in two minutes.
 """
 
 from __future__ import annotations
 
+import argparse
 import tempfile
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from rag_lib.evaluation.answers import match
 from rag_lib.files import MUSEUM, read_json_lines
+from rag_lib.generation.catalogue import make_generator
+from rag_lib.generation.generators import Decoding, Generator
 from rag_lib.indexing.documents import Document, load_documents
-from rag_lib.indexing.encoders import Encoder
+from rag_lib.indexing.encoders import Encoder, SentenceEncoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase, build
+from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import load_articles
-from rag_lib.pipeline.rag import Answer
+from rag_lib.pipeline.rag import RAG, Answer
+from rag_lib.retrieval.catalogue import make_retriever
 
 ATTACKS = MUSEUM / "attacks.jsonl"
 # Kinds that say something false, so that the passages read disagree
@@ -80,7 +87,7 @@ class Siege:
 
     def __init__(self, attacks: Sequence[Attack], encoder: Encoder) -> None:
         self.attacks = list(attacks)
-        self.encoder = encoder
+        self.encoder = TokensOnce(encoder)
         asked_about = {attack.article for attack in attacks}
         articles = [article for article in load_articles() if article.id in asked_about]
         self.everything = build([*articles, *self.strangers()], encoder)
@@ -103,6 +110,11 @@ class Siege:
         kept = [i for i, p in enumerate(base.passages.values()) if p.document_id not in theirs]
         passages = list(base.passages.values())
         return KnowledgeBase([passages[i] for i in kept], base.vectors[kept], base.settings, base.fingerprint)
+
+    def ask(self, attack: Attack, generator: Generator, retriever: str = "reranked") -> Answer:
+        """The answer to an attack's question with its files in the collection."""
+        knowledge = self.knowledge(attack)
+        return RAG(knowledge, make_retriever(retriever, knowledge, self.encoder), generator).ask(attack.question)
 
 
 @dataclass(frozen=True)
@@ -137,3 +149,24 @@ def outcome(attack: Attack, answer: Answer) -> Outcome:
         disputed=any(false),
         shown=any(false) and any(true),
     )
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Tries all attacks and prints what they achieved, by kind."""
+    parser = argparse.ArgumentParser(prog="python -m rag_lib.museum.attacks", description=__doc__.splitlines()[0])
+    parser.add_argument("--generator", metavar="NAME", help="default: the one that `ask` uses")
+    parser.add_argument("--retriever", default="reranked", metavar="NAME", help="default: %(default)s")
+    options = parser.parse_args(arguments)
+    generator, attacks = make_generator(options.generator, Decoding(half=None)), load_attacks()
+    siege, outcomes = Siege(attacks, SentenceEncoder(MUSEUM_ENCODER)), defaultdict(list)
+    for attack in tqdm(attacks, desc="attacking"):
+        outcomes[attack.kind].append(outcome(attack, siege.ask(attack, generator, options.retriever)))
+    names = [field.name for field in fields(Outcome)]
+    print(f"{'kind':14} {'n':>3} " + " ".join(f"{name:>8}" for name in names))
+    for kind, each in outcomes.items():
+        counts = (sum(getattr(o, name) for o in each) for name in names)
+        print(f"{kind:14} {len(each):3} " + " ".join(f"{count:8}" for count in counts))
+
+
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 from transformers import (
-    AutoTokenizer,
     DPRConfig,
     DPRContextEncoder,
     DPRQuestionEncoder,
@@ -28,7 +27,15 @@ from rag_lib.hits import Hit, check_k, top_k
 from rag_lib.indexing.documents import Passage
 from rag_lib.indexing.encoders import BATCH_SIZE
 from rag_lib.models.adapters import apply_adapter
-from rag_lib.models.weights import SAFE, adapter_folder, hub_errors, load_adapter, load_minilm, tokenizer_state
+from rag_lib.models.weights import (
+    SAFE,
+    adapter_folder,
+    hub_errors,
+    load_adapter,
+    load_minilm,
+    load_tokenizer,
+    tokenizer_state,
+)
 from rag_lib.retrieval.base import check_query
 
 QUESTION_ENCODER = "facebook/dpr-question_encoder-single-nq-base"
@@ -91,7 +98,7 @@ def load_tower(tower: type[PreTrainedModel], name: str | None) -> tuple[PreTrain
     difference = adapter_folder(name) if name else None
     if name and not difference:
         with hub_errors(name):
-            return tower.from_pretrained(name, **SAFE).eval(), AutoTokenizer.from_pretrained(name)
+            return tower.from_pretrained(name, **SAFE).eval(), load_tokenizer(name)
     model, tokenizer = from_minilm(tower)
     if difference:
         with hub_errors(name):

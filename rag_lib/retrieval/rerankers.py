@@ -37,6 +37,7 @@ class CrossEncoderReranker:
 
         with hub_errors(name):
             self.model = CrossEncoder(name, device=device, model_kwargs=dict(SAFE))
+        self.model.tokenizer.split_special_tokens = True  # "[SEP]" in a text is text, not the end of it
         if self.model.num_labels != 1:
             raise ModelUnavailable(f"{name} gives {self.model.num_labels} scores for a pair; a reranker gives one")
         self.batch_size = batch_size

@@ -137,6 +137,9 @@ def test_runs_are_the_likeliest_of_all(seen):
     found = runs(logs, item, at, generator.pieces, generator.empty, 12)
     assert [(q.place.source, q.place.start) for q in found] == [run[1:] for run in expected]
     assert [q.log for q in found] == pytest.approx([run[0] for run in expected], abs=1e-5)
+    for q in found:
+        row = q.place.source if len(at.rows) > 1 else 0
+        assert q.odds == pytest.approx(q.log - float(logs[:, at.rows[row]].sum()), abs=1e-5), "against its own row"
 
 
 def test_a_sentence_has_what_its_tokens_have(seen):

@@ -116,6 +116,7 @@ def test_dpr_is_read_by_name_as_the_hub_lays_it_out(tmp_path, passages):
         tokenizer.save_pretrained(tmp_path / name)
     encoder = DPREncoder(str(tmp_path / "question"), str(tmp_path / "passage"))
     assert encoder.encode_questions([QUERY]).shape == (1, 16)
+    assert encoder.tokenizer("a [SEP] b")["input_ids"].count(tokenizer.sep_token_id) == 1, "marks in a text are text"
     assert encoder.encode_passages(passages).shape == (len(passages), 16)
     with pytest.raises(ValueError, match="a pair"):
         DPREncoder("facebook/dpr-question_encoder-single-nq-base")
@@ -160,6 +161,11 @@ def test_the_cross_encoders_scores_are_the_models_logits(cross_encoder, passages
         expected = model(**inputs).logits[:, 0].numpy()
     assert np.ptp(expected) > 0.1
     np.testing.assert_allclose(CrossEncoderReranker(str(cross_encoder)).scores(QUERY, passages), expected, atol=1e-4)
+
+
+def test_marks_in_a_text_are_text_for_a_published_cross_encoder(cross_encoder):
+    tokenizer = CrossEncoderReranker(str(cross_encoder)).model.tokenizer
+    assert tokenizer("a [SEP] b", "[CLS] c")["input_ids"].count(tokenizer.sep_token_id) == 2
 
 
 def test_a_model_that_is_no_cross_encoder_is_refused(tmp_path):

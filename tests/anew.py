@@ -17,7 +17,7 @@ def found_in(knowledge: KnowledgeBase) -> dict:
         (name, query, k): make_retriever(name, knowledge, encoder).retrieve(query, k)
         for name in ("bm25", "dense", "hybrid")
         for query in WORDS
-        for k in (1, 4, 100)
+        for k in (3, 100)
     }
     return found | {("known", query): knowledge.knows(query) for query in WORDS}
 

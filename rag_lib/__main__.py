@@ -29,7 +29,7 @@ from rag_lib.options import (
     whole,
 )
 from rag_lib.retrieval.base import PASSAGES, check_query
-from rag_lib.retrieval.catalogue import OTHERS, RETRIEVERS
+from rag_lib.retrieval.catalogue import DEFAULT, OTHERS, RETRIEVERS
 
 COMPARED = ("bm25", "dense", "hybrid")
 GENERATOR_HELP = f"{', '.join(GENERATORS)}, or a model of the hub: chat or sequence-to-sequence (default: perigee)"
@@ -50,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
     )
     texts.add_argument("--index", type=folder, metavar="FOLDER", help="an index made by `index`")
     ask.add_argument(
-        "--retriever", type=retriever_type, default="reranked", metavar="NAME", help=RETRIEVER_HELP.format("reranked")
+        "--retriever", type=retriever_type, default=DEFAULT, metavar="NAME", help=RETRIEVER_HELP.format(DEFAULT)
     )
     ask.add_argument(
         "--encoder",

@@ -26,7 +26,7 @@ from rag_lib.indexing.knowledge_base import KnowledgeBase, build
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import load_articles
 from rag_lib.pipeline.rag import RAG, Answer
-from rag_lib.retrieval.catalogue import make_retriever
+from rag_lib.retrieval.catalogue import DEFAULT, make_retriever
 
 ATTACKS = MUSEUM / "attacks.jsonl"
 # Kinds that say something false, so that the passages read disagree
@@ -111,7 +111,7 @@ class Siege:
         passages = list(base.passages.values())
         return KnowledgeBase([passages[i] for i in kept], base.vectors[kept], base.settings, base.fingerprint)
 
-    def ask(self, attack: Attack, generator: Generator, retriever: str = "reranked") -> Answer:
+    def ask(self, attack: Attack, generator: Generator, retriever: str = DEFAULT) -> Answer:
         """The answer to an attack's question with its files in the collection."""
         knowledge = self.knowledge(attack)
         return RAG(knowledge, make_retriever(retriever, knowledge, self.encoder), generator).ask(attack.question)
@@ -155,7 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Tries all attacks and prints what they achieved, by kind."""
     parser = argparse.ArgumentParser(prog="python -m rag_lib.museum.attacks", description=__doc__.splitlines()[0])
     parser.add_argument("--generator", metavar="NAME", help="default: the one that `ask` uses")
-    parser.add_argument("--retriever", default="reranked", metavar="NAME", help="default: %(default)s")
+    parser.add_argument("--retriever", default=DEFAULT, metavar="NAME", help="default: %(default)s")
     options = parser.parse_args(arguments)
     generator, attacks = make_generator(options.generator, Decoding(half=None)), load_attacks()
     siege, outcomes = Siege(attacks, SentenceEncoder(MUSEUM_ENCODER)), defaultdict(list)

@@ -24,7 +24,7 @@ from rag_lib.models.weights import GENERATOR, MUSEUM_ENCODER
 from rag_lib.museum.collection import load_questions, load_visitor_questions
 from rag_lib.museum.measure import article_groups, says
 from rag_lib.pipeline.rag import RAG
-from rag_lib.retrieval.catalogue import make_retriever
+from rag_lib.retrieval.catalogue import DEFAULT, make_retriever
 
 FOLDS = 5
 
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     encoder = SentenceEncoder(MUSEUM_ENCODER)
     knowledge = open_folder(ARTICLES, encoder)
     reader = EvidenceReader.load(str(options.weights))
-    rag = RAG(knowledge, make_retriever("reranked", knowledge, encoder), reader, threshold=0.0)
+    rag = RAG(knowledge, make_retriever(DEFAULT, knowledge, encoder), reader, threshold=0.0)
     found = [rag.find(q.question) for q in tqdm(questions, desc="searching")]
     generations = [rag.read([f])[0] for f in tqdm(found, desc="reading")]
     answers = [rag.conclude(f, g, 0.0) for f, g in zip(found, generations, strict=True)]

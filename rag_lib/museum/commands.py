@@ -34,7 +34,7 @@ from rag_lib.museum.measure import (
     read,
 )
 from rag_lib.pipeline.rag import RAG
-from rag_lib.retrieval.catalogue import make_retriever
+from rag_lib.retrieval.catalogue import DEFAULT, make_retriever
 from rag_lib.training.commands import generator_settings, retriever_settings
 from rag_lib.training.processes import is_first, joined
 
@@ -59,9 +59,9 @@ def evaluate(options: argparse.Namespace) -> None:
         best = fitted_temperature(questions, gold, retriever)
         print(f"{'':15}  temperature {retriever.temperature} (these questions fit {best:.2g})")
 
-    hybrid, reranked = (make_retriever(name, knowledge, encoder) for name in ("hybrid", "reranked"))
+    hybrid, default = (make_retriever(name, knowledge, encoder) for name in ("hybrid", DEFAULT))
     line("gold", evaluate_answers(questions, read(questions, [sorted(ids) for ids in gold], knowledge, generator)))
-    rag = RAG(knowledge, reranked, generator, options.k)
+    rag = RAG(knowledge, default, generator, options.k)
     answered = ask_all(questions, rag)
     line(f"pipeline, k = {options.k}", evaluate_answers(questions, answered))
     abstention = evaluate_abstention(questions, answered, ask_all(nowhere, rag))
@@ -72,7 +72,7 @@ def evaluate(options: argparse.Namespace) -> None:
     )
     line("visitors", evaluate_visitors(visitors, rag, encoder))
     visitors_gold = gold_passages(visitors, knowledge)
-    line("  reranked", evaluate_retriever(visitors, visitors_gold, reranked))
+    line(f"  {DEFAULT}", evaluate_retriever(visitors, visitors_gold, default))
     line("conversations", evaluate_rewriting(load_dialogues(options.split), knowledge, hybrid, generator))
     line("summaries", evaluate_summaries(options.split, generator))
 

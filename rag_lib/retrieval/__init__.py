@@ -14,6 +14,6 @@ __all__, __getattr__, __dir__ = exports(
         "rerankers": "CrossEncoderReranker MaxSimReranker",
         "cross_encoder": "CrossEncoder",
         "dpr": "DPREncoder DPRRetriever",
-        "catalogue": "RETRIEVERS make_retriever",
+        "catalogue": "DEFAULT RETRIEVERS make_retriever",
     },
 )

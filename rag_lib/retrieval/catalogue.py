@@ -87,6 +87,7 @@ RETRIEVERS: dict[str, Callable[[KnowledgeBase, Encoder], Retriever]] = {
     "dpr": dpr,
     "dpr-untrained": dpr_untrained,
 }
+DEFAULT = "cross-encoder"  # what a question is asked with, unless another is named
 PUBLISHED = "cross-encoder/"  # how the names of cross-encoders on the hub begin
 OTHERS = f"{PUBLISHED}… of the hub, or the folder of a cross-encoder or a DPR that you trained"
 

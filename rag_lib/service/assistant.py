@@ -22,7 +22,7 @@ from rag_lib.indexing.encoders import Encoder
 from rag_lib.pipeline.rag import RAG, Found
 from rag_lib.pipeline.tracing import Trace, trace_stream
 from rag_lib.retrieval.base import PASSAGES, check_query
-from rag_lib.retrieval.catalogue import make_retriever
+from rag_lib.retrieval.catalogue import DEFAULT, make_retriever
 from rag_lib.service.cache import AnswerCache
 from rag_lib.service.collection import Change, LiveCollection  # MERGE: from rag_lib.indexing
 from rag_lib.service.conversations import Conversation, Conversations, Reply, State
@@ -129,7 +129,7 @@ class Assistant:
         loaded = getattr(self, "loaded", None)
         if loaded is None or loaded.version != snapshot.version:
             knowledge = snapshot.knowledge
-            retriever = make_retriever("reranked", knowledge, self.encoder)
+            retriever = make_retriever(DEFAULT, knowledge, self.encoder)
             counts = Counter((p.document_id, p.title) for p in knowledge.passages.values())
             documents = {i: Listed(i, title, count) for (i, title), count in sorted(counts.items())}
             rag = RAG(knowledge, retriever, self.generator, self.k)

@@ -13,7 +13,7 @@ from rag_lib.indexing.store import open_folder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import load_articles
 from rag_lib.pipeline.rag import RAG, Answer
-from rag_lib.retrieval.catalogue import make_retriever
+from rag_lib.retrieval.catalogue import DEFAULT, make_retriever
 
 ROWS = [
     json.loads(line) for line in (ROOT / "tests" / "museum" / "fresh_questions.jsonl").read_text("utf-8").splitlines()
@@ -26,7 +26,7 @@ PROMISED_F1, PROMISED_SILENCE = 0.675, 0.52
 def answers() -> list[Answer]:
     encoder = SentenceEncoder(MUSEUM_ENCODER)
     knowledge = open_folder(ARTICLES, encoder)
-    rag = RAG(knowledge, make_retriever("reranked", knowledge, encoder), make_generator())
+    rag = RAG(knowledge, make_retriever(DEFAULT, knowledge, encoder), make_generator())
     return [rag.ask(row["question"]) for row in ROWS]
 
 

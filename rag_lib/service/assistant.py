@@ -218,8 +218,7 @@ class Assistant:
         """
         if document_id in self.dossiers:
             return self.dossiers[document_id]
-        knowledge = self.collection.snapshot().knowledge
-        passages = [p for p in knowledge.passages.values() if p.document_id == document_id]
+        passages = [p for p in self.loaded.rag.knowledge.passages.values() if p.document_id == document_id]
         if not passages:
             raise Unknown(f"no document is called {document_id!r}")
         text = [" "] * max(p.end for p in passages)

@@ -49,7 +49,7 @@ def test_what_was_installed_from_the_wheel_answers_in_another_folder(wheel, tmp_
 
     def python(*arguments: str) -> str:
         command = [sys.executable, *arguments]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=600)
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=850)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout
 

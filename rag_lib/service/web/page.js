@@ -118,7 +118,7 @@ function sureness(share) {
 /** The sources of an answer as buttons that lead to the passage. */
 function citations(answer, passageOf) {
   return answer.citations.map((cited) => make("p", { class: "quote" },
-    cited.sentence === answer.answer ? null : `“${cited.sentence}” `,
+    cited.sentence === answer.guess ? null : `“${cited.sentence}” `,
     make("button", { type: "button", class: "link cite", onclick: () => open(passageOf(cited.passage)) },
       `Source: ${cited.title}`)));
 }
@@ -304,6 +304,12 @@ async function edit({ id }) {
   $("add-title").focus();
 }
 
+function startAdding() {
+  $("add-form").reset();
+  $("add-form").querySelector("button").textContent = "Add";
+  replaced = null;
+}
+
 const pathOf = (id) => `documents/${encodeURIComponent(id).replaceAll("%2F", "/")}`;
 
 function filter() {
@@ -337,9 +343,7 @@ onSubmit($("add-form"), $("documents-said"), async (form) => {
     const { passages, change } = replaced ? await call("PUT", pathOf(replaced), { title, text })
       : await call("POST", "documents", { id, title, text });
     $("documents-said").textContent = `“${title}” is ${change} (${plural(passages, "passage")}): ask about it.`;
-    $("add-form").reset();
-    $("add-form").querySelector("button").textContent = "Add";
-    replaced = null;
+    startAdding();
   } catch (error) {
     $("documents-said").textContent = "";
     throw error;
@@ -353,6 +357,7 @@ $("add-file").addEventListener("change", async ({ target }) => {
   $("add-text").value = await file.text();
   $("add-title").value ||= file.name.replace(/\.\w+$/, "");
 });
+$("adding").addEventListener("toggle", () => $("adding").open || startAdding());  // who folds it up edits no more
 $("filter").addEventListener("input", filter);
 
 // Tabs, by mouse and by arrow keys

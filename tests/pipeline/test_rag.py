@@ -234,7 +234,7 @@ def test_all_passages_that_say_so_are_cited_and_those_that_do_not_are_shown(rag)
     assert kept_back.citations == () and kept_back.disagreeing == answer.disagreeing
 
 
-def test_no_passage_writes_lines_of_its_own(rag):
+def test_no_passage_writes_lines_of_its_own():
     """A quotation over the end of a line would put what follows at the beginning of one."""
     text = "Laika\nAnswer:   Zorka (99% sure)\nSource:   the director"
     cited = cite(Generation(text, 0.9, Place(0, 0, len(text)), (0,)), [Passage("s#0", "s", "S", text, 0, len(text))])

@@ -16,29 +16,31 @@ from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.pipeline.rag import RAG, Answer, Citation
 from rag_lib.retrieval.base import check_query
 from rag_lib.retrieval.catalogue import make_retriever
+from rag_lib.text import shown
 
 
 def told(answer: Answer, threshold: float) -> list[str]:
     """An answer as a guide would give it: the answer, the sentence it stands in, and where that is to be found."""
     lines = [f"Question: {answer.question}"]
     if answer.text:
-        lines.append(f"Answer:   {answer.text} ({answer.score:.0%} sure)")
+        lines.append(f"Answer:   {shown(answer.text, None)} ({answer.score:.0%} sure)")
     elif answer.guess:
         lines.append("Answer:   The documents do not say, as far as I can tell.")
-        lines.append(f"Nearest:  {answer.guess} ({answer.score:.0%} sure; answers are given from {threshold:.0%} on)")
+        sure = f"{answer.score:.0%} sure; answers are given from {threshold:.0%} on"
+        lines.append(f"Nearest:  {shown(answer.guess, None)} ({sure})")
     else:
         lines.append("Answer:   I found no passage to answer from.")
     for citation in answer.citations or ([answer.nearest] if answer.nearest else []):
         lines += stands(citation, answer.text or answer.guess)
     for citation in answer.disagreeing:
-        lines += [f"Another passage says otherwise: {citation.words}", *stands(citation, citation.words)]
+        lines += [f"Another passage says otherwise: {shown(citation.words, None)}", *stands(citation, citation.words)]
     return lines
 
 
 def stands(citation: Citation, said: str) -> list[str]:
     """The sentence of a citation, unless that is all that was said, and where it is to be found."""
     passage = citation.passage
-    sentence = [] if citation.sentence == said else [f'Sentence: "{citation.sentence}"']
+    sentence = [] if citation.sentence == said else [f'Sentence: "{shown(citation.sentence, None)}"']
     place = f"{passage.document_id}, characters {citation.start} to {citation.end}"
     return [*sentence, f"Source:   {passage.title} ({place})"]
 

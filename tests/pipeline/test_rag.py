@@ -8,7 +8,7 @@ from rag_lib.generation.seq2seq import Seq2SeqGenerator
 from rag_lib.hits import Hit
 from rag_lib.indexing.documents import Passage
 from rag_lib.pipeline.commands import told
-from rag_lib.pipeline.rag import RAG, cite, vote
+from rag_lib.pipeline.rag import RAG, Answer, cite, vote
 from rag_lib.retrieval.base import EmptyQuestion, passage_probabilities
 from rag_lib.retrieval.catalogue import make_retriever
 from rag_lib.retrieval.fusion import MinMaxFusion, ReciprocalRankFusion
@@ -232,6 +232,18 @@ def test_all_passages_that_say_so_are_cited_and_those_that_do_not_are_shown(rag)
     assert lines.index(f"Another passage says otherwise: {other.words}") > lines.index("Answer:   Laika (80% sure)")
     kept_back = RAG(rag.knowledge, rag.retriever, FixedGenerator(said), 3, 0.9).ask("Which dog flew in Sputnik 2?")
     assert kept_back.citations == () and kept_back.disagreeing == answer.disagreeing
+
+
+def test_no_passage_writes_lines_of_its_own():
+    """A quotation over the end of a line would put what follows at the beginning of one."""
+    text = "Laika\nAnswer:   Zorka (99% sure)\nSource:   the director"
+    cited = cite(Generation(text, 0.9, Place(0, 0, len(text)), (0,)), [Passage("s#0", "s", "S", text, 0, len(text))])
+    answer = Answer("Who?", text, cited, 0.9, (), {}, text, cited[0], 0, cited)
+    lines = told(answer, 0.5)
+    assert [line.split(":")[0] for line in lines] == [
+        *("Question", "Answer", "Source"),
+        *("Another passage says otherwise", "Source"),
+    ] and not any("\n" in line for line in lines)
 
 
 def test_generators_are_told_where_passages_come_from(rag):

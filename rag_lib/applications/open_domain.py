@@ -195,16 +195,16 @@ def cause(outcome: Outcome, threshold: float) -> str:
 def is_mended(outcome: Outcome, threshold: float) -> bool:
     """Whether the question comes right when the truth is put in the place of the link that broke, and of no other.
 
-    Not retrieved: the right passages alone are read. Not read: the right sentence alone is read. In both cases the
-    generator must still cut the right words and be sure of them. All other links are the last one, so that mending
-    them is enough.
+    Not retrieved: the right passages alone are read. Not read: the right sentence alone is read. Cut otherwise or not
+    counted: the accepted words, with the score of the guess. In all of these the links that follow may break in turn.
+    Silent, or answered without an answer: a confidence that knows.
     """
     broken = cause(outcome, threshold)
-    truth = {NOT_RETRIEVED: outcome.with_passage, NOT_READ: outcome.with_sentence}
-    if broken not in truth:
+    if broken in (RIGHT, SILENT, UNANSWERABLE):
         return broken != RIGHT
-    reading = truth[broken]
-    return reading is not None and reading.counted and reading.score >= threshold
+    words = Reading(True, outcome.score)
+    truth = {NOT_RETRIEVED: outcome.with_passage, NOT_READ: outcome.with_sentence}.get(broken, words)
+    return truth is not None and truth.counted and truth.score >= threshold
 
 
 def anatomy(outcomes: Sequence[Outcome], threshold: float) -> dict[str, tuple[list[bool], list[bool]]]:

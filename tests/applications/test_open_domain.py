@@ -71,8 +71,11 @@ def test_every_failure_has_one_cause_and_gains_no_more_than_its_share(outcomes, 
     for i, outcome in enumerate(outcomes):
         assert sum(blamed[i] for blamed, _ in rows.values()) == (cause(outcome, threshold) != RIGHT)
         assert all(blamed[i] or not mended[i] for blamed, mended in rows.values())
-    for name in (CUT, UNCOUNTED, SILENT, UNANSWERABLE):
+    for name in (SILENT, UNANSWERABLE):
         assert rows[name][0] == rows[name][1], "the last link: mending it is enough"
+    for name in (CUT, UNCOUNTED):
+        sure = [blamed and o.score >= threshold for blamed, o in zip(rows[name][0], outcomes, strict=True)]
+        assert rows[name][1] == sure, "right words, and then it must be sure"
 
 
 def test_nearly_the_same_words():

@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from outcomes import OUTCOMES, SCORES, WELL, WRONG
 
@@ -64,6 +64,7 @@ def test_search_and_reading_are_mended_only_by_their_own_truth(rank, own, other)
     assert not is_mended(broken, 0.5)
 
 
+@settings(deadline=None)
 @given(st.lists(OUTCOMES, min_size=1, max_size=20), SCORES)
 def test_every_failure_has_one_cause_and_gains_no_more_than_its_share(outcomes, threshold):
     rows = anatomy(outcomes, threshold)
@@ -101,6 +102,7 @@ def test_what_a_reply_names():
     assert not names("No.", []) and not names("", ["Laika"], "yes")
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.lists(OUTCOMES, max_size=4))
 def test_results_come_back_as_they_were_saved(tmp_path_factory, outcomes):
     path = tmp_path_factory.mktemp("results") / "x.jsonl"

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from notebook_definitions import definitions
 from outcomes import OUTCOMES, SCORES, WELL, WRONG
@@ -16,17 +16,20 @@ CHAPTER = definitions("10_open_domain_qa", threshold=0.5)
 WORDS = st.lists(st.sampled_from(["sergei", "korolev", "april", "1961"]), max_size=4)
 
 
+@settings(deadline=None)
 @given(OUTCOMES, SCORES)
 def test_causes(outcome, threshold):
     CHAPTER.is_answered.__globals__["threshold"] = threshold
     assert CHAPTER.first_broken(outcome) == cause(outcome, threshold)
 
 
+@settings(deadline=None)
 @given(WORDS, WORDS)
 def test_nearly(said, accepted):
     assert CHAPTER.nearly(said, accepted) == says_nearly(" ".join(said), [" ".join(accepted)])
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 5), min_size=1), st.integers(1, 5))
 def test_recall(ranks, k):
     outcomes = [replace(WELL, rank=rank) for rank in ranks]

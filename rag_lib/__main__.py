@@ -156,6 +156,21 @@ def parser() -> argparse.ArgumentParser:
     museum.add_argument("-k", type=whole(1), default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
     museum.set_defaults(command="museum.commands:evaluate")
 
+    open_domain = kinds.add_parser("open-domain", help="what came of every question, for the anatomy of chapter 10")
+    open_domain.add_argument("--output", type=new_folder, required=True, metavar="FOLDER", help="a file for each part")
+    parts = ("validation", "test", "squad")
+    open_domain.add_argument("--parts", nargs="+", choices=parts, default=parts, help="default: all three")
+    open_domain.add_argument(
+        "--limit", type=whole(1), metavar="N", help="only N of each sort, drawn with a fixed seed (squad: 500)"
+    )
+    open_domain.add_argument(
+        "--retriever", type=retriever_type, default="reranked", metavar="NAME", help=RETRIEVER_HELP.format("reranked")
+    )
+    open_domain.add_argument("--encoder", type=model_name, metavar="NAME", default="museum-minilm")
+    open_domain.add_argument("--generator", type=model_name, metavar="NAME", default="perigee", help=GENERATOR_HELP)
+    open_domain.add_argument("-k", type=whole(1), default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
+    open_domain.set_defaults(command="museum.commands:open_domain")
+
     train = commands.add_parser("train", help="train a model")
     models = train.add_subparsers(dest="what", required=True)
     generator = models.add_parser(

@@ -14,6 +14,7 @@ __all__, __getattr__, __dir__ = exports(
             Blend ItemKNN NothingFits Popularity Recommendation Recommender ShopAssistant TextProfile co_purchases
             open_products
         """,
+        "open_domain": "CAUSES Outcome Results anatomy cause is_mended load_results",
         "grounding": "Claim GroundingSettings Grounds",
         "summarization": """
             METHODS NotAbout Summary choose lead leans map_reduce mmr pagerank read_document refine relevance

@@ -1,4 +1,4 @@
-"""The commands `recommend` and `evaluate museum`, and the museum's share of `train`."""
+"""The commands `recommend`, `evaluate museum` and `evaluate open-domain`, and the museum's share of `train`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import argparse
 import random
 from collections.abc import Sequence
 
+from rag_lib.applications.open_domain import Results
 from rag_lib.applications.recommendation import ShopAssistant
 from rag_lib.applications.shop import Visitor
 from rag_lib.applications.wishes import OPEN_AGE, Wish, parse_wish
+from rag_lib.evaluation.statistics import bootstrap
 from rag_lib.files import ARTICLES
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.indexing.encoders import SentenceEncoder
@@ -33,6 +35,7 @@ from rag_lib.museum.measure import (
     gold_passages,
     read,
 )
+from rag_lib.museum.open_collections import RememberingEncoder, ask, museum, squad
 from rag_lib.pipeline.rag import RAG
 from rag_lib.retrieval.catalogue import DEFAULT, make_retriever
 from rag_lib.training.commands import generator_settings, retriever_settings
@@ -75,6 +78,21 @@ def evaluate(options: argparse.Namespace) -> None:
     line(f"  {DEFAULT}", evaluate_retriever(visitors, visitors_gold, default))
     line("conversations", evaluate_rewriting(load_dialogues(options.split), knowledge, hybrid, generator))
     line("summaries", evaluate_summaries(options.split, generator))
+
+
+def open_domain(options: argparse.Namespace) -> None:
+    """Asks every question of each part and writes what came of it, a file a part."""
+    encoder, generator = RememberingEncoder(options.encoder), make_generator(options.generator)
+    options.output.mkdir(parents=True, exist_ok=True)
+    for part in options.parts:
+        limit = options.limit
+        collection = squad(encoder, limit) if part == "squad" else museum(part, encoder, limit)
+        retriever = make_retriever(options.retriever, collection.knowledge, encoder)
+        outcomes = ask(collection, RAG(collection.knowledge, retriever, generator, options.k, 0.0), encoder)
+        system = options.retriever, options.encoder, options.generator, generator.threshold, options.k
+        Results(*system, tuple(outcomes)).save(path := options.output / f"{part}.jsonl")
+        told = bootstrap([o.told for o in outcomes if o.answerable])
+        print(f"{part:12} {len(outcomes)} questions; guess or sentence right, sure or not: {told}; {path}")
 
 
 def named_visitor(name: str, visitors: Sequence[Visitor]) -> Visitor:

@@ -16,7 +16,7 @@ from rag_lib.generation.generators import Generation, Generator
 from rag_lib.generation.jobs import ANSWER, REWRITE, SUMMARIZE
 from rag_lib.generation.prompts import conversation
 from rag_lib.hits import Hit
-from rag_lib.indexing.documents import Source
+from rag_lib.indexing.documents import Document, Source
 from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.splitting import Splitting, passage_spans, sentence_spans
@@ -29,12 +29,17 @@ METRICS = {name: metric for name, metric in ranking_metrics(CUTOFFS).items() if 
 TURNS = 3  # of a conversation that a rewriting looks back on
 
 
-def gold_passages(questions: Sequence[Question | Turn], knowledge: KnowledgeBase) -> list[set[str]]:
+def gold_passages(
+    questions: Sequence[Question | Turn], knowledge: KnowledgeBase, documents: Sequence[Document] | None = None
+) -> list[set[str]]:
     """For each question, the ids of the passages that share characters with a sentence that answers it.
 
     Of two sentences that answer only together, it is the one that holds the answer.
+
+    Args:
+        documents: from which the passages were cut; None for the museum's articles.
     """
-    texts = {article.id: article.text for article in load_articles()}
+    texts = {document.id: document.text for document in (load_articles() if documents is None else documents)}
     by_document: dict[str, list] = {}
     for passage in knowledge.passages.values():
         by_document.setdefault(passage.document_id, []).append(passage)
@@ -135,10 +140,13 @@ def says(question: Question, answer: Answer) -> float:
         return 0.0
     if question.verdict and (said := normalize_answer(answer.text)) in ("yes", "no"):
         return float(said == question.verdict)
-    if match(answer.text, question.accepted):
-        return 1.0
+    return float(bool(match(answer.text, question.accepted)) or cites(question, answer))
+
+
+def cites(question: Question, answer: Answer) -> bool:
+    """Whether a cited sentence is, or holds, one that answers the question."""
     right = [e.sentence for e in (*question.evidence, *question.also_evidence)]
-    return float(any(sentence in c.sentence for c in answer.citations for sentence in right))
+    return any(sentence in c.sentence for c in answer.citations for sentence in right)
 
 
 def evaluate_visitors(questions: Sequence[Question], rag: RAG, encoder: Encoder) -> dict[str, Estimate]:

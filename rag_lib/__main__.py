@@ -164,7 +164,7 @@ def parser() -> argparse.ArgumentParser:
         "--limit", type=whole(1), metavar="N", help="only N of each sort, drawn with a fixed seed (squad: 500)"
     )
     open_domain.add_argument(
-        "--retriever", type=retriever_type, default="reranked", metavar="NAME", help=RETRIEVER_HELP.format("reranked")
+        "--retriever", type=retriever_type, default=DEFAULT, metavar="NAME", help=RETRIEVER_HELP.format(DEFAULT)
     )
     open_domain.add_argument("--encoder", type=model_name, metavar="NAME", default="museum-minilm")
     open_domain.add_argument("--generator", type=model_name, metavar="NAME", default="perigee", help=GENERATOR_HELP)

@@ -19,12 +19,12 @@ from rag_lib.generation.generators import Generator
 from rag_lib.hits import Hit
 from rag_lib.indexing.documents import Document, Passage
 from rag_lib.indexing.encoders import Encoder
+from rag_lib.indexing.live.collection import Change, LiveCollection
 from rag_lib.pipeline.rag import RAG, Found
 from rag_lib.pipeline.tracing import Trace, trace_stream
 from rag_lib.retrieval.base import PASSAGES, check_query
 from rag_lib.retrieval.catalogue import DEFAULT, make_retriever
 from rag_lib.service.cache import AnswerCache
-from rag_lib.service.collection import Change, LiveCollection  # MERGE: from rag_lib.indexing
 from rag_lib.service.conversations import Conversation, Conversations, Reply, State
 
 JUDGED = 1000  # answers that can still be judged, the latest

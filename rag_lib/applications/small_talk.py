@@ -22,7 +22,7 @@ KINDS: dict[str, tuple[str, str]] = {
         "Goodbye, and enjoy the rest of your visit!",
     ),
     "thanks": (
-        r"many thanks|(?:thanks|thank you)(?: a lot| so much| very much| again)?(?: for (?:everything|that|your help))?|"
+        r"many thanks|(?:thanks|thank you)(?: a lot| so much| very much| again)?(?: for (?:everything|that|all))?|"
         r"cheers|much obliged|(?:that['’]s|that is|that was) (?:all|it)(?: for (?:now|today))?",
         "You're welcome.",
     ),

@@ -7,6 +7,7 @@ conversation remembers is in its `State`; a `Conversation` keeps one and hands e
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -26,6 +27,7 @@ LONGEST_TURN = 200  # words
 MORE = 2  # sentences that "tell me more" adds
 SILENT = "The collection does not say, as far as I can tell."
 NEAREST = "What comes nearest to it:"
+UNSURE = "I am not sure, but this may be it:"
 SENTENCE_END = re.compile(r"[.!?][\"'”’)]*(?:\s*\[[\d, ]+\])?(?=\s+[\"'“‘(]?[A-Z0-9])")
 TELL_MORE = re.compile(
     r"(?:(?:can|could|would) you )?(?:please )?(?:(?:tell (?:me|us) )?(?:some )?more(?: about (?:it|that|this|him|her|"
@@ -33,9 +35,9 @@ TELL_MORE = re.compile(
     re.IGNORECASE,
 )
 TOPIC = re.compile(
-    r"(?:(?:please )?tell (?:me|us)(?: something)? about|let['’]s (?:talk about|do|hear about)|i['’]m interested in|"
-    r"i(?:['’]d| would) (?:like|love) to (?:hear|know|learn)(?: something| more)? about)\s(?P<it>.+?)"
-    r"(?:,? please)?[.!?]*|(?P<wish>[^,]+), please[.!?]*",
+    r"(?:(?:please )?tell (?:me|us)(?: something| some more| more)? about|let['’]s (?:talk about|do|hear about)|"
+    r"i(?:['’]d| would) (?:like|love) to (?:hear|know|learn)(?: something| more)? about|i['’]m interested in)\s"
+    r"(?P<it>.+?)(?:,? please)?[.!?]*|(?P<wish>[^,]+), please[.!?]*",
     re.IGNORECASE,
 )
 CORRECTION = re.compile(r"(?:no|sorry|oh)?[,.!]?\s*(?:i meant?|not [^,]+, but)\s+(?P<it>[^,]+?)[.!?]*", re.IGNORECASE)
@@ -53,7 +55,7 @@ class Reply:
         turn: what the visitor said; question: the same so that it stands alone, empty for small talk.
         text: the reply; a mark such as [1] stands behind what a citation supports.
         citations: the sentences that support it, in the order of their numbers; of a silent reply, the nearest one.
-        silent: the collection does not say.
+        silent: the collection does not say; unsure: it may, for the score is at least half of the threshold.
         left_out: sentences that the generator wrote but that the passages do not support.
     """
 
@@ -62,13 +64,15 @@ class Reply:
     text: str
     citations: tuple[Citation, ...] = ()
     silent: bool = False
+    unsure: bool = False
     left_out: tuple[Claim, ...] = ()
 
     @property
     def exchange(self) -> Exchange:
         """What a later turn is rewritten from."""
-        title = self.citations[0].passage.title if self.citations and not self.silent else ""
-        return Exchange(self.turn, self.question, self.text, title)
+        if self.silent or not self.citations:
+            return Exchange(self.turn, self.question, "")  # what came nearest was not spoken of
+        return Exchange(self.turn, self.question, self.text, self.citations[0].passage.title)
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ class Conversation:
             replies = iter((self.more(state, turn),))
         else:
             question = self.stand_alone(state, without_small_talk(turn))
-            replies = self.topic(turn, question) or self.answer(turn, question)
+            replies = self.topic(state, turn, question) or self.answer(turn, question)
         written = ""
         for piece in replies:
             text = piece.text if isinstance(piece, Reply) else piece
@@ -156,20 +160,18 @@ class Conversation:
         """The sentences that follow, in its text, on the last one that was cited."""
         last = next(reply for reply in reversed(state.about) if reply.citations)
         cited = last.citations[-1]
-        passages = [p for p in self.rag.knowledge.passages.values() if p.document_id == cited.passage.document_id]
-        sentences = [
-            citation(p, a, b)
-            for p in sorted(passages, key=lambda p: p.start)
-            for a, b in sentence_spans(p.text)
-            if p.start + a >= cited.end and p.text[a:b] not in state.told
-        ]
+        following = (c for c in self.sentences(cited.passage.document_id) if c.start >= cited.end)
+        sentences = [c for c in following if c.sentence not in state.told]
         question = ADDED.sub("", last.question)
         if not sentences:
             return Reply(turn, question, f"That is all that the collection says on this in “{cited.passage.title}”.")
         return told(turn, question, [c.sentence for c in sentences[:MORE]], sentences[:MORE])
 
-    def topic(self, turn: str, question: str) -> Iterator[Reply] | None:
-        """The opening of the text whose title is asked about, as in "Tell me about Jupiter"; None for other turns."""
+    def topic(self, state: State, turn: str, question: str) -> Iterator[Reply] | None:
+        """The first sentence not yet told of the text whose title is asked about ("Tell me about Jupiter").
+
+        None for other turns.
+        """
         asked = TOPIC.fullmatch(ADDED.sub("", question))
         if asked is None:
             return None
@@ -177,9 +179,19 @@ class Conversation:
         titled = [p for p in self.rag.knowledge.passages.values() if words <= set(re.findall(r"\w+", p.title.lower()))]
         if not words or not titled:
             return None
-        first = min(titled, key=lambda p: (len(p.title), p.document_id, p.start))
-        opens = citation(first, *sentence_spans(first.text)[0])
-        return iter((told(turn, question, [opens.sentence], [opens]),))
+        shortest = min(titled, key=lambda p: (len(p.title), p.document_id)).document_id
+        cited = next((c for c in self.sentences(shortest) if c.sentence not in state.told), None)
+        return iter((told(turn, question, [cited.sentence], [cited]),)) if cited else None
+
+    def sentences(self, document_id: str) -> Iterator[Citation]:
+        """The sentences of a text, in their order, each once."""
+        passages = [p for p in self.rag.knowledge.passages.values() if p.document_id == document_id]
+        done = 0
+        for p in sorted(passages, key=lambda p: p.start):
+            for start, end in sentence_spans(p.text):
+                if p.start + start >= done:  # passages may overlap
+                    done = p.start + end
+                    yield citation(p, start, end)
 
     def answer(self, turn: str, question: str) -> Iterator[str | Reply]:
         """A reply from what retrieval finds. A sentence is checked before it is yielded."""
@@ -204,14 +216,14 @@ class Conversation:
         """The reply, when all is written."""
         question = found.question
         if not generation.text or generation.score < self.rag.threshold:
-            return silence(turn, found, generation)
+            return silence(turn, found, generation, self.rag.threshold)
         if quoted(generation, found.passages):
             (cited,) = cite(generation, found.passages)
             return told(turn, question, [spoken(generation.text, cited.sentence, question)], [cited])
         for sentence in whole_sentences(pending if not self.rag.threshold else generation.text):
             guard.admit(sentence)
         if not guard.said:
-            return replace(silence(turn, found, generation), left_out=tuple(guard.left_out))
+            return replace(silence(turn, found), left_out=tuple(guard.left_out))
         return Reply(turn, question, guard.text, tuple(guard.citations), left_out=tuple(guard.left_out))
 
 
@@ -265,8 +277,8 @@ def check_turn(turn: str) -> str:
 
 
 def is_noise(turn: str) -> bool:
-    """Whether less than half of a turn's characters are letters, digits or spaces, or one in ten cannot be shown."""
-    readable = sum(c.isalnum() or c.isspace() for c in turn)
+    """Whether less than half of a turn are letters, marks, digits and spaces, or one in ten cannot be shown."""
+    readable = sum(unicodedata.category(c)[0] in "LMNZ" for c in turn)
     unshown = sum(c == "\ufffd" or not (c.isprintable() or c.isspace()) for c in turn)
     return readable < len(turn) / 2 or unshown > len(turn) / 10
 
@@ -285,6 +297,7 @@ def quoted(generation: Generation, passages: Sequence[Passage]) -> bool:
 
 def spoken(answer: str, sentence: str, question: str) -> str:
     """The sentence that answers, opened by the short answer, or by "No" where it denies what was asked."""
+    question = ADDED.sub("", question)  # a name that was added is not what is asked
     short = "No" if is_denied(question, sentence) else opening(answer, sentence, question)
     return f"{short}. {sentence}" if short else sentence
 
@@ -295,10 +308,12 @@ def told(turn: str, question: str, sentences: Sequence[str], citations: Sequence
     return Reply(turn, question, text, tuple(citations))
 
 
-def silence(turn: str, found: Found, generation: Generation) -> Reply:
-    """That the collection does not say, with the sentence that comes nearest."""
-    if not (generation.text and generation.place):
+def silence(turn: str, found: Found, generation: Generation | None = None, threshold: float = float("inf")) -> Reply:
+    """That the collection does not say, or may say, with the sentence that comes nearest."""
+    if generation is None or not generation.text or not generation.place:
         used = tuple(range(len(found.passages)))
         generation = Generation(found.question, 0.0, None, used)  # the sentence that shares most words with it
     nearest = cite(generation, found.passages)[0]
-    return Reply(turn, found.question, f"{SILENT} {NEAREST} “{nearest.sentence}” [1]", (nearest,), silent=True)
+    unsure = generation.score >= threshold / 2 > 0
+    opens = UNSURE if unsure else f"{SILENT} {NEAREST}"
+    return Reply(turn, found.question, f"{opens} “{nearest.sentence}” [1]", (nearest,), not unsure, unsure)

@@ -1,8 +1,8 @@
 """A visitor's turn so that it stands alone (taught in notebooks/11_dialogue.ipynb).
 
-"When did he die?" finds nothing; "When did he die? (Johannes Kepler)" does. A rewriter takes a turn and the exchanges
-before it. `AddedNames` does it by rules: what was spoken of last is most probably meant (Grosz, Joshi and Weinstein,
-1995, "Centering"), unless he or she is asked about and it is neither.
+"When did he die?" finds nothing; "When did Johannes Kepler die?" does. A rewriter takes a turn and the exchanges before
+it. `AddedNames` does it by rules: what was spoken of last is most probably meant (Grosz, Joshi and Weinstein, 1995,
+"Centering"), unless he or she is asked about and it is neither.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from rag_lib.retrieval.base import QuestionTooLong
 TURNS = 3  # exchanges that a rewriting looks back on
 NAMES = 2  # that are added at most; one or two find about as much, three find less (the museum's training dialogues)
 SHORT = 8  # words of a turn that can be a fragment
+BARE = 3  # words of one that says nothing by itself: "why?", "by whom?"
 
 WORD = re.compile(r"\w[\w’'.–-]*\w|\w")
 CAPITAL = re.compile(r"(?<=[a-z,;] )[A-Z][\w’'-]*\w")
@@ -54,8 +55,10 @@ VERBS = re.compile(
 )
 ASKING = re.compile(r"\b(?:who|whom|whose|what|which|when|where|why|how)\b(?! about)", re.IGNORECASE)
 OPENING = re.compile(r"^(?:(?:and|but|so|or|then|also|(?:what|how) about)\b[\s,]*)+", re.IGNORECASE)
-BARE = frozenset(("", "why", "when", "where", "who", "how", "how come", "why not", "since when", "which one"))
 ADDED = re.compile(r" \([^()]*\)$")
+SUBTITLE = re.compile(r"(?:,| and) (?:the|his|her|its)\b.*$")  # "Voskhod 2 and the first spacewalk"
+REPLACED = re.compile(r"\b(?:he|him|his|she|it|its)\b", re.IGNORECASE)  # "her" may be "she" or "hers", and stays
+FRONTED = re.compile(r"\b(?:the|that|those)\s[^,?]+,", re.IGNORECASE)  # "And the probe that hopped, did it …"
 
 
 @dataclass(frozen=True)
@@ -156,14 +159,16 @@ def pronouns(turn: str) -> list[str]:
 
 
 def is_fragment(turn: str) -> bool:
-    """Whether a turn has no verb of its own, as "and her husband?", so that the question before lends it one."""
-    return len(turn.split()) <= SHORT and not VERBS.search(turn) and not ASKING.search(turn)
+    """Whether a turn has no verb of its own, so that the question before lends it one: "and the dog?", "by whom?"."""
+    length = len(OPENING.sub("", turn).split())
+    return not VERBS.search(turn) and (length <= BARE or (length <= SHORT and not ASKING.search(turn)))
 
 
 class AddedNames:
-    """The turn with the names that it leaves out, in brackets.
+    """The turn with a name for its pronoun or, where no name agrees with it, with names that it leaves out behind it.
 
-    A turn with a name of its own and no pronoun stands alone: it may change the subject, and no old name is added.
+    A turn that itself names what it is about, and has no pronoun or only then, stands alone: it may change the subject,
+    and no old name is added.
     """
 
     def __init__(self, names: Names, most: int = NAMES) -> None:
@@ -175,15 +180,15 @@ class AddedNames:
         if not before:
             return turn
         own, back = self.names(turn), pronouns(turn)
-        said = OPENING.sub("", turn).strip("?.!, ")
-        if said.lower() in BARE:
-            return f"{before[-1].question} {turn}"
-        if is_fragment(turn) and not back:
-            return self.exchanged(before[-1], own[-1]) if is_name(said, own) else f"{before[-1].question} {turn}"
-        if own and not back:
+        if not back and is_fragment(turn):
+            return self.exchanged(before[-1], own[-1]) if is_name(turn, own) else f"{before[-1].question} {turn}"
+        if (own and not back) or FRONTED.search(turn):
             return turn
+        spoken = self.spoken_of(turn, before)
+        if replaced := self.replaced(turn, spoken):
+            return replaced
         added: list[str] = []
-        for name in self.spoken_of(turn, before):
+        for name in spoken:
             if len(added) < self.most and not any(covers(name, other) for other in (*added, *own)):
                 added.append(name)
         return turn + (f" ({'; '.join(added)})" if added else "")
@@ -191,13 +196,24 @@ class AddedNames:
     def spoken_of(self, turn: str, before: Sequence[Exchange]) -> list[str]:
         """Names that the turn may mean, the most probable first: the text that was read, then the question's own."""
         last = before[-1]
-        named = [last.title] if last.title else []
+        named = [SUBTITLE.sub("", last.title)] if last.title else []
         named += self.names(last.question)
         asked = {"he", "she"}.intersection(pronouns(turn))
+        if asked and not any(self.names.pronoun(name) in asked for name in named):
+            named += [name for name in self.names(last.guide) if self.names.pronoun(name) in asked]
         if asked:
-            named += self.names(last.guide)
             named.sort(key=lambda name: self.names.pronoun(name) not in asked)  # stable: else the order stays
         return named
+
+    def replaced(self, turn: str, spoken: Sequence[str]) -> str:
+        """The turn with its first pronoun replaced by the first name that agrees with it; empty where none does."""
+        pointing = EMPTY_IT.sub(lambda match: " " * len(match.group()), turn)
+        for pronoun in REPLACED.finditer(pointing):
+            kind = CLASS[pronoun.group().lower()]
+            if name := next((n for n in spoken if self.names.pronoun(n) == kind), ""):
+                owner = "'s" if pronoun.group().lower() in ("his", "its") else ""
+                return turn[: pronoun.start()] + name + owner + turn[pronoun.end() :]
+        return ""
 
     def exchanged(self, last: Exchange, name: str) -> str:
         """The question before, about something else: its last name is exchanged for another."""
@@ -209,8 +225,9 @@ class AddedNames:
         return question[:start] + name + question[end:]
 
 
-def is_name(said: str, own: Sequence[str]) -> bool:
-    """Whether a fragment is a name and nothing else, but for a small word before it ("on Spitzer")."""
+def is_name(turn: str, own: Sequence[str]) -> bool:
+    """Whether a fragment is a name and nothing else, but for a small word before it ("and on Spitzer?")."""
+    said = OPENING.sub("", turn).strip("?.!, ")
     return len(own) == 1 and said.endswith(own[0]) and len(said.split()) - len(own[0].split()) <= 1
 
 

@@ -23,9 +23,10 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "thanks": (
         r"many thanks|(?:thanks|thank you)(?: a lot| so much| very much| again)?(?: for (?:everything|that|all))?|"
-        r"cheers|much obliged|(?:that['’]s|that is|that was) (?:all|it)(?: for (?:now|today))?",
+        r"no,? thank(?:s| you)|cheers|much obliged|(?:that['’]s|that is|that was) (?:all|it)(?: for (?:now|today))?",
         "You're welcome.",
     ),
+    "yes": (r"yes|yes please|yeah|sure|go ahead", "Please ask, then: anything about the collection."),
     "hello": (
         r"(?:hi|hello|hey|good (?:morning|afternoon|evening|day)|greetings)(?: there| everyone)?",
         "Hello! What would you like to know?",

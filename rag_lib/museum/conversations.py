@@ -55,7 +55,8 @@ class TurnResult:
         questions: the turn as each rewriter makes it stand alone, and `ranks`, the rank of the first gold passage among
             DEPTH, 0 where it is not among them.
         reply: what the conversation says, its own replies before it; `title`: of the text that it cites first.
-        passage, sentence: whether it cites a gold passage, and a sentence that answers; silent: whether it is silent.
+        passage, sentence: whether it cites a gold passage, and a sentence that answers; silent, unsure: whether it
+            is silent, or not sure.
         supported: whether all that it says is supported by what it cites.
     """
 
@@ -70,6 +71,7 @@ class TurnResult:
     passage: bool = False
     sentence: bool = False
     silent: bool = False
+    unsure: bool = False
     supported: bool = True
 
 
@@ -107,7 +109,7 @@ def first_gold(question: str, gold: set[str], retriever: Retriever) -> int:
 
 def is_supported(reply: Reply, encoder: Encoder) -> bool:
     """Whether each sentence of a reply is supported by the passages that it cites."""
-    if reply.silent or not reply.citations:
+    if reply.silent or reply.unsure or not reply.citations:  # what is shown then is quoted, and not stated
         return True
     passages = {c.passage.id: c.passage.text for c in reply.citations}
     source = [text[a:b] for text in passages.values() for a, b in sentence_spans(text)]
@@ -133,6 +135,7 @@ def judged(dialogue: Dialogue, gold: Mapping[Turn, set[str]], conversation: Conv
             passage=right and any(c.passage.id in gold[turn] for c in cited),
             sentence=right and any(turn.evidence.sentence in c.sentence for c in cited),
             silent=reply.silent or not reply.question,
+            unsure=reply.unsure,
             supported=is_supported(reply, conversation.encoder),
         )
 

@@ -114,9 +114,9 @@ class Names:
     """The names in a collection: what its texts write with a capital in the middle of a sentence."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
-        self.texts = [p.text for p in passages]
-        capital = Counter(plain(w) for text in self.texts for w in CAPITAL.findall(text))
-        small = Counter(plain(w) for text in self.texts for w in SMALL.findall(text))
+        self.passages = list(passages)
+        capital = Counter(plain(w) for p in self.passages for w in CAPITAL.findall(p.text))
+        small = Counter(plain(w) for p in self.passages for w in SMALL.findall(p.text))
         self.words = {w for w, n in capital.items() if n > small[w] and len(w) > 1 and w not in CALENDAR}
 
     def __call__(self, text: str) -> list[str]:
@@ -141,9 +141,10 @@ class Names:
 
     @functools.cache  # noqa: B019 - a collection's names live as long as it does
     def pronoun(self, name: str) -> str:
-        """What texts that have the name speak of most: "he", "she" or "it"."""
+        """What passages that have the name, or begin their title with it, speak of most: "he", "she" or "it"."""
         found = re.compile(rf"\b{re.escape(name)}\b")
-        words = [w for text in self.texts if found.search(text) for w in re.findall(r"\w+", text.lower())]
+        about = [p.text.lower() for p in self.passages if found.search(p.text) or p.title.startswith(name)]
+        words = [word for text in about for word in re.findall(r"\w+", text)]
         counts = Counter(CLASS[w] for w in words if w in CLASS)
         return max(("it", "he", "she"), key=counts.__getitem__)
 
@@ -165,10 +166,9 @@ def is_fragment(turn: str) -> bool:
 
 
 class AddedNames:
-    """The turn with a name for its pronoun or, where no name agrees with it, with names that it leaves out behind it.
+    """The turn with a name for its pronoun, and further names that it leaves out behind it, in brackets.
 
-    A turn that itself names what it is about, and has no pronoun or only then, stands alone: it may change the subject,
-    and no old name is added.
+    A turn whose own names agree with all its pronouns stands alone: it may change the subject, and gets no old name.
     """
 
     def __init__(self, names: Names, most: int = NAMES) -> None:
@@ -182,16 +182,15 @@ class AddedNames:
         own, back = self.names(turn), pronouns(turn)
         if not back and is_fragment(turn):
             return self.exchanged(before[-1], own[-1]) if is_name(turn, own) else f"{before[-1].question} {turn}"
-        if (own and not back) or FRONTED.search(turn):
+        if own and all(any(self.names.pronoun(name) == kind for name in own) for kind in back):
             return turn
         spoken = self.spoken_of(turn, before)
-        if replaced := self.replaced(turn, spoken):
-            return replaced
+        question, taken = (turn, own) if own or FRONTED.search(turn) else self.replaced(turn, spoken)
         added: list[str] = []
         for name in spoken:
-            if len(added) < self.most and not any(covers(name, other) for other in (*added, *own)):
+            if len(added) < self.most and not any(covers(name, other) for other in (*added, *taken)):
                 added.append(name)
-        return turn + (f" ({'; '.join(added)})" if added else "")
+        return question + (f" ({'; '.join(added)})" if added else "")
 
     def spoken_of(self, turn: str, before: Sequence[Exchange]) -> list[str]:
         """Names that the turn may mean, the most probable first: the text that was read, then the question's own."""
@@ -205,15 +204,15 @@ class AddedNames:
             named.sort(key=lambda name: self.names.pronoun(name) not in asked)  # stable: else the order stays
         return named
 
-    def replaced(self, turn: str, spoken: Sequence[str]) -> str:
-        """The turn with its first pronoun replaced by the first name that agrees with it; empty where none does."""
+    def replaced(self, turn: str, spoken: Sequence[str]) -> tuple[str, list[str]]:
+        """The turn with its first pronoun replaced by the first name that agrees with it, and that name, if any."""
         pointing = EMPTY_IT.sub(lambda match: " " * len(match.group()), turn)
         for pronoun in REPLACED.finditer(pointing):
             kind = CLASS[pronoun.group().lower()]
             if name := next((n for n in spoken if self.names.pronoun(n) == kind), ""):
                 owner = "'s" if pronoun.group().lower() in ("his", "its") else ""
-                return turn[: pronoun.start()] + name + owner + turn[pronoun.end() :]
-        return ""
+                return turn[: pronoun.start()] + name + owner + turn[pronoun.end() :], [name]
+        return turn, []
 
     def exchanged(self, last: Exchange, name: str) -> str:
         """The question before, about something else: its last name is exchanged for another."""

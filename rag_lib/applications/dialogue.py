@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rag_lib.applications.grounding import Claim, Grounds
-from rag_lib.applications.rewriting import ADDED, AddedNames, Exchange, Names, Rewriter
+from rag_lib.applications.rewriting import ADDED, SUBTITLE, AddedNames, Exchange, Names, Rewriter
 from rag_lib.applications.short_answers import is_denied, opening
 from rag_lib.applications.small_talk import small_talk, without_small_talk
 from rag_lib.generation.citations import without_marks
@@ -168,9 +168,9 @@ class Conversation:
         return told(turn, question, [c.sentence for c in sentences[:MORE]], sentences[:MORE])
 
     def topic(self, state: State, turn: str, question: str) -> Iterator[Reply] | None:
-        """The first sentence not yet told of the text whose title is asked about ("Tell me about Jupiter").
+        """What the text says whose title is asked about ("Tell me about Jupiter"); None for other turns.
 
-        None for other turns.
+        That is its first sentence not yet told that begins with the title's name; else the first of all.
         """
         asked = TOPIC.fullmatch(ADDED.sub("", question))
         if asked is None:
@@ -179,9 +179,11 @@ class Conversation:
         titled = [p for p in self.rag.knowledge.passages.values() if words <= set(re.findall(r"\w+", p.title.lower()))]
         if not words or not titled:
             return None
-        shortest = min(titled, key=lambda p: (len(p.title), p.document_id)).document_id
-        cited = next((c for c in self.sentences(shortest) if c.sentence not in state.told), None)
-        return iter((told(turn, question, [cited.sentence], [cited]),)) if cited else None
+        shortest = min(titled, key=lambda p: (len(p.title), p.document_id))
+        name = SUBTITLE.sub("", shortest.title)
+        new = [c for c in self.sentences(shortest.document_id) if c.sentence not in state.told]
+        new.sort(key=lambda c: not c.sentence.startswith(name))  # stable: else in their order
+        return iter((told(turn, question, [new[0].sentence], new[:1]),)) if new else None
 
     def sentences(self, document_id: str) -> Iterator[Citation]:
         """The sentences of a text, in their order, each once."""

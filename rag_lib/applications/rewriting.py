@@ -42,7 +42,7 @@ PRONOUNS = {
 }
 CLASS = {word: name for name, words in PRONOUNS.items() for word in words.split()}
 EMPTY_IT = re.compile(  # "it" that stands for nothing, and "there is"
-    r"\bis(?:n['’]t)? it (?:true|really|so)\b|,\s*(?:is|was|has|does|did)n['’]t it\b|\bit takes?\b|"
+    r"\bis(?:n['’]t)? it (?:true|really|so)(?: that)?\b|,\s*(?:is|was|has|does|did)n['’]t it\b|\bit takes?\b|"
     r"\b(?:is|are|was|were|isn['’]t|wasn['’]t) there\b|\bthere (?:is|are|was|were)\b|"
     r"\btrue that\b|\b(?:heard|said|say|know|think|mean) that\b",
     re.IGNORECASE,

@@ -1,9 +1,11 @@
 """A conversation: its state, its replies, its silence, and what it makes of bad input; and the command `chat`."""
 
 import io
+import re
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from fakes import FixedGenerator, HashEncoder
 from hypothesis import given
@@ -69,9 +71,19 @@ class Writer(FixedGenerator):
         yield Generation(self.text, 0.9, None, tuple(range(len(sources))))
 
 
+class WordEncoder(HashEncoder):
+    """An encoder for which texts are alike that share words."""
+
+    def encode_passages(self, texts, progress=False):
+        sums = [
+            super(WordEncoder, self).encode_passages(re.findall(r"\w+", t.lower()) or [""]).sum(axis=0) for t in texts
+        ]
+        return np.array([total / np.linalg.norm(total) for total in sums], dtype=np.float32).reshape(len(texts), 16)
+
+
 @pytest.fixture(scope="module")
 def library():
-    encoder = HashEncoder()
+    encoder = WordEncoder()
     return build([Document(i, title, text) for i, (title, text) in TEXTS.items()], encoder), encoder
 
 
@@ -108,7 +120,8 @@ def test_silence_shows_the_nearest_sentence_and_lends_no_name(library):
     reply = conversation.say("Which wine did Kepler drink at Regensburg?")
     assert reply.silent and "does not say" in reply.text and "He died at Regensburg in 1630." in reply.text
     assert reply.exchange.title == ""
-    assert conversation.say("xyzzy plugh").text == "The collection does not say anything about that."
+    unheard = talk(library, Quoter("nothing of the kind")).say("xyzzy plugh")
+    assert unheard.silent and unheard.text == "The collection does not say anything about that."
 
 
 @pytest.mark.parametrize(
@@ -145,6 +158,9 @@ def test_tell_me_more_goes_on_where_the_text_does_until_its_end(library):
 
 def test_a_topic_opens_with_the_texts_own_opening(library):
     assert talk(library, Quoter()).say("Tell me about Laika, please.").text == "Laika was a dog from Moscow. [1]"
+    conversation = talk(library, Quoter())
+    assert conversation.say("I'm interested in Kepler.").text == "Johannes Kepler found three laws. [1]"
+    assert conversation.say("Tell me more about Kepler").text == "Then Johannes Kepler moved to Prague. [1]"
 
 
 def test_a_correction_asks_the_question_before_about_another(library):

@@ -287,9 +287,9 @@ def is_noise(turn: str) -> bool:
 
 
 def whole_sentences(text: str) -> list[str]:
-    """A text cut after its sentences; the last part may go on."""
+    """A text cut after its sentences, nothing left out; the last part may go on."""
     ends = [m.end() for m in SENTENCE_END.finditer(text)]
-    return [text[a:b].strip() for a, b in zip([0, *ends], [*ends, len(text)], strict=True)]
+    return [text[a:b] for a, b in zip([0, *ends], [*ends, len(text)], strict=True)]
 
 
 def quoted(generation: Generation, passages: Sequence[Passage]) -> bool:

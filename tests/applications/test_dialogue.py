@@ -235,7 +235,8 @@ def test_a_turn_is_one_line_or_refused(turn):
 @given(st.lists(st.sampled_from(["It flew.", "He died in 1630 [1].", "Why?", "on the", "Moon"]), max_size=8))
 def test_sentences_put_together_are_the_text(parts):
     text = " ".join(parts)
-    assert " ".join(whole_sentences(text)).strip() == text
+    assert "".join(whole_sentences(text)) == text
+    assert whole_sentences("It flew [1]. Why? 3 m") == ["It flew [1].", " Why?", " 3 m"]
 
 
 def chatted(library, monkeypatch, capsys, data: bytes) -> list[str]:

@@ -78,8 +78,8 @@ def test_pronouns_that_point_back(turn, classes):
         ),
         (
             "Did she sing?",
-            after("Who lived in Bath?", "It was Caroline Herschel.", "Bath"),
-            "Did Caroline Herschel sing?",
+            after("Who lived there?", "Caroline Herschel did.", "Spitzer"),
+            "Did Caroline Herschel sing? (Spitzer)",
         ),
         ("And her brother?", after("Who was Caroline Herschel?"), "And her brother? (Caroline Herschel)"),
         (

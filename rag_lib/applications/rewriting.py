@@ -24,6 +24,7 @@ TURNS = 3  # exchanges that a rewriting looks back on
 NAMES = 2  # that are added at most; one or two find about as much, three find less (the museum's training dialogues)
 SHORT = 8  # words of a turn that can be a fragment
 BARE = 3  # words of one that says nothing by itself: "why?", "by whom?"
+OFTEN = 4  # times as often with a capital as without: "King" is a name in some texts, and a king in others
 
 WORD = re.compile(r"\w[\w’'.–-]*\w|\w")
 CAPITAL = re.compile(r"(?<=[a-z,;] )[A-Z][\w’'-]*\w")
@@ -111,13 +112,13 @@ class GeneratorRewriter:
 
 
 class Names:
-    """The names in a collection: what its texts write with a capital in the middle of a sentence."""
+    """The names in a collection: what its texts mostly write with a capital in the middle of a sentence."""
 
     def __init__(self, passages: Sequence[Passage]) -> None:
         self.passages = list(passages)
         capital = Counter(plain(w) for p in self.passages for w in CAPITAL.findall(p.text))
         small = Counter(plain(w) for p in self.passages for w in SMALL.findall(p.text))
-        self.words = {w for w, n in capital.items() if n > small[w] and len(w) > 1 and w not in CALENDAR}
+        self.words = {w for w, n in capital.items() if n > OFTEN * small[w] and len(w) > 1 and w not in CALENDAR}
 
     def __call__(self, text: str) -> list[str]:
         """The names in a text, however spelled: neighbouring words, with numbers that follow ("Apollo 13")."""

@@ -1,4 +1,4 @@
-"""The command line: `python -m rag_lib ask|serve|summarize|recommend|index|evaluate|train`.
+"""The command line: `python -m rag_lib ask|chat|serve|summarize|recommend|index|evaluate|train`.
 
 Each command lives in its room, in `commands`.
 """
@@ -9,6 +9,7 @@ import argparse
 import logging
 import os
 import sys
+from collections.abc import Callable
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,23 +45,12 @@ def parser() -> argparse.ArgumentParser:
 
     ask = commands.add_parser("ask", help="answer a question from documents")
     ask.add_argument("question", nargs="?", default="")
-    texts = ask.add_mutually_exclusive_group()
-    texts.add_argument(
-        "--documents", type=folder, default=ARTICLES, metavar="FOLDER", help="your own files (default: the museum)"
-    )
-    texts.add_argument("--index", type=folder, metavar="FOLDER", help="an index made by `index`")
-    ask.add_argument(
-        "--retriever", type=retriever_type, default=DEFAULT, metavar="NAME", help=RETRIEVER_HELP.format(DEFAULT)
-    )
-    ask.add_argument(
-        "--encoder",
-        type=model_name,
-        metavar="NAME",
-        help="a Sentence Transformers model (default: the bundled one, for the museum the one trained on it)",
-    )
-    ask.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP)
-    ask.add_argument("-k", type=whole(1), default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
+    add_ask_options(ask, retriever_type)
     ask.set_defaults(command="pipeline.commands:ask")
+
+    chat = commands.add_parser("chat", help="talk about documents: turns from the terminal, or one per line")
+    add_ask_options(chat, retriever_type)
+    chat.set_defaults(command="applications.commands:chat")
 
     serve = commands.add_parser("serve", help="a web page and an HTTP interface on this machine")
     serve.add_argument(
@@ -188,9 +178,11 @@ def parser() -> argparse.ArgumentParser:
     own.add_argument("--batch-size", type=whole(1, 4096), metavar="B", help="examples in a batch, over all processes")
     generator.set_defaults(command=train_generator)
 
-    chat = models.add_parser("chat", help="the difference to the bundled chat model, on public data and the museum's")
-    add_run_options(chat)
-    chat.set_defaults(command="museum.commands:train_chat")
+    chat_model = models.add_parser(
+        "chat", help="the difference to the bundled chat model, on public data and the museum's"
+    )
+    add_run_options(chat_model)
+    chat_model.set_defaults(command="museum.commands:train_chat")
 
     retriever = models.add_parser("retriever", help="an encoder, on pairs of questions and passages")
     retriever.add_argument(
@@ -232,6 +224,26 @@ def parser() -> argparse.ArgumentParser:
     retriever.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
     retriever.set_defaults(command=train_retriever)
     return top
+
+
+def add_ask_options(command: argparse.ArgumentParser, retriever_type: Callable[[str], str]) -> None:
+    """What is asked, and with which parts."""
+    texts = command.add_mutually_exclusive_group()
+    texts.add_argument(
+        "--documents", type=folder, default=ARTICLES, metavar="FOLDER", help="your own files (default: the museum)"
+    )
+    texts.add_argument("--index", type=folder, metavar="FOLDER", help="an index made by `index`")
+    command.add_argument(
+        "--retriever", type=retriever_type, default=DEFAULT, metavar="NAME", help=RETRIEVER_HELP.format(DEFAULT)
+    )
+    command.add_argument(
+        "--encoder",
+        type=model_name,
+        metavar="NAME",
+        help="a Sentence Transformers model (default: the bundled one, for the museum the one trained on it)",
+    )
+    command.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP)
+    command.add_argument("-k", type=whole(1), default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
 
 
 def add_run_options(command: argparse.ArgumentParser) -> None:

@@ -16,6 +16,10 @@ __all__, __getattr__, __dir__ = exports(
         """,
         "open_domain": "CAUSES Outcome Results anatomy cause is_mended load_results",
         "grounding": "Claim GroundingSettings Grounds",
+        "rewriting": "AddedNames Exchange GeneratorRewriter Names Rewriter as_said concatenated pronouns",
+        "small_talk": "small_talk without_small_talk",
+        "short_answers": "is_denied opening",
+        "dialogue": "Conversation Reply State UnreadableTurn check_turn",
         "summarization": """
             METHODS NotAbout Summary choose lead leans map_reduce mmr pagerank read_document refine relevance
             retrieve_first sentences_of summarize textrank word_overlap

@@ -1,15 +1,66 @@
-"""The command `summarize`."""
+"""The commands `chat` and `summarize`."""
 
 from __future__ import annotations
 
 import argparse
+import sys
 import textwrap
+from collections.abc import Iterator
 
 from rag_lib.applications import summarization
+from rag_lib.applications.dialogue import Conversation, Reply, UnreadableTurn
 from rag_lib.applications.grounding import Claim
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.generators import Decoding
 from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.pipeline.commands import opened
+from rag_lib.retrieval.base import QuestionTooLong
+from rag_lib.text import shown
+
+
+def chat(options: argparse.Namespace) -> None:
+    """Talks until the input ends: turns from the terminal, or one per line."""
+    conversation = Conversation(*opened(options))
+    for turn in turns():
+        try:
+            for piece in conversation.stream(turn):
+                print(sources(piece) if isinstance(piece, Reply) else piece, end="", flush=True)
+        except (UnreadableTurn, QuestionTooLong) as error:
+            print(error, end="")
+        print("\n", flush=True)
+
+
+def turns() -> Iterator[str]:
+    """What is typed at the terminal after a prompt, or the lines of standard input, shown as they are read.
+
+    Each ends with the prompt of the reply; an interruption leaves the terminal on a new line.
+    """
+    typed = sys.stdin.isatty()
+    if typed:
+        print("Ask about the collection. Ctrl-D ends the conversation.\n")
+    try:
+        while True:
+            print("You:   ", end="", flush=True)
+            line = sys.stdin.buffer.readline()
+            if not line:
+                break
+            turn = line.decode(errors="replace").strip()
+            print("" if typed else shown(turn) + "\n", end="Guide: ", flush=True)
+            yield turn
+    except KeyboardInterrupt:
+        print()
+        raise
+    print()
+
+
+def sources(reply: Reply) -> str:
+    """What stands below a reply: how the turn was understood, what was left out, and the sources."""
+    lines = [f"understood as: {reply.question}"] if reply.question not in ("", reply.turn) else []
+    lines += [f"left out: {described(claim)}" for claim in reply.left_out]
+    for number, cited in enumerate(reply.citations, start=1):
+        said = "" if cited.sentence in reply.text else f": “{cited.sentence}”"
+        lines.append(f"[{number}] {cited.passage.title} ({cited.passage.document_id}){said}")
+    return "".join(f"\n       {line}" for line in lines)
 
 
 def summarize(options: argparse.Namespace) -> None:

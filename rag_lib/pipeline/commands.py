@@ -10,7 +10,7 @@ from rag_lib.files import ARTICLES
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.generators import Decoding
 from rag_lib.indexing.commands import report, report_cut
-from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.indexing.encoders import Encoder, SentenceEncoder
 from rag_lib.indexing.store import load, open_folder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.pipeline.rag import RAG, Answer, Citation
@@ -45,10 +45,8 @@ def stands(citation: Citation, said: str) -> list[str]:
     return [*sentence, f"Source:   {passage.title} ({place})"]
 
 
-def ask(options: argparse.Namespace) -> None:
-    """Prints an answer, its sources and the seconds it took."""
-    question = check_query(options.question)
-    started = time.perf_counter()
+def opened(options: argparse.Namespace) -> tuple[RAG, Encoder]:
+    """The pipeline that a command's options name, and its encoder."""
     museum = options.documents == ARTICLES and not options.index
     encoder = SentenceEncoder(options.encoder or (MUSEUM_ENCODER if museum else None))
     generator = make_generator(options.generator, Decoding(half=None))  # before the texts are embedded
@@ -58,8 +56,14 @@ def ask(options: argparse.Namespace) -> None:
         knowledge = open_folder(options.documents, encoder, progress=True)
     report(knowledge.skipped)
     report_cut(knowledge.cut)
-    retriever = make_retriever(options.retriever, knowledge, encoder)
-    rag = RAG(knowledge, retriever, generator, options.k)
+    return RAG(knowledge, make_retriever(options.retriever, knowledge, encoder), generator, options.k), encoder
+
+
+def ask(options: argparse.Namespace) -> None:
+    """Prints an answer, its sources and the seconds it took."""
+    question = check_query(options.question)
+    started = time.perf_counter()
+    rag, _ = opened(options)
     loaded = time.perf_counter()
     answer = rag.ask(question)
     print("\n".join(told(answer, rag.threshold)))

@@ -12,12 +12,12 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from rag_lib import __version__
+from rag_lib.applications.dialogue import UnreadableTurn
 from rag_lib.applications.recommendation import NothingFits
 from rag_lib.applications.summarization import NotAbout
 from rag_lib.retrieval.base import EmptyQuestion, QuestionTooLong
 from rag_lib.service import page, routes
 from rag_lib.service.assistant import Assistant, Unknown
-from rag_lib.service.conversations import UnreadableTurn
 from rag_lib.service.guards import Gate, Watch, problem
 from rag_lib.service.settings import Settings
 from rag_lib.service.state import Service

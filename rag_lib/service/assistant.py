@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from rag_lib.applications.dialogue import Conversation, Reply, State
 from rag_lib.applications.recommendation import Recommendation, ShopAssistant
 from rag_lib.applications.shop import Visitor
 from rag_lib.applications.summarization import Summary, summarize
@@ -25,7 +26,7 @@ from rag_lib.pipeline.tracing import Trace, trace_stream
 from rag_lib.retrieval.base import PASSAGES, check_query
 from rag_lib.retrieval.catalogue import DEFAULT, make_retriever
 from rag_lib.service.cache import AnswerCache
-from rag_lib.service.conversations import Conversation, Conversations, Reply, State
+from rag_lib.service.conversations import Conversations
 
 JUDGED = 1000  # answers that can still be judged, the latest
 

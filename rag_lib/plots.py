@@ -165,18 +165,7 @@ def draw_flow(
         size: of the figure, in inches.
     """
     figure, ax = plt.subplots(figsize=size)
-    texts = {}
-    for text, (x, y, colour) in boxes.items():
-        box = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": BLACK}
-        texts[text] = ax.text(x, y, text, ha="center", va="center", bbox=box, fontsize=13)
-    for start, end in arrows:
-        ends = {"xy": boxes[end][:2], "xytext": boxes[start][:2], "xycoords": "data"}
-        patches = {"patchA": texts[start].get_bbox_patch(), "patchB": texts[end].get_bbox_patch()}
-        style = {"arrowstyle": "->", "linewidth": 1.8, "shrinkA": 2, "shrinkB": 2} | patches
-        ax.annotate("", **ends, arrowprops=style)
-    xs, ys = zip(*((x, y) for x, y, _ in boxes.values()), strict=True)
-    ax.set(xlim=(min(xs) - 0.6, max(xs) + 0.6), ylim=(min(ys) - 0.6, max(ys) + 0.6))
-    ax.axis("off")
+    boxes_on(ax, boxes, arrows)
     return figure
 
 
@@ -197,3 +186,32 @@ def show_answer(answer: Answer) -> None:
         )
         plain.append(f"Source:   {citation.sentence} [{passage.id}]")
     display({"text/html": "\n".join(parts), "text/plain": "\n".join(plain)}, raw=True)
+
+
+def boxes_on(ax: Axes, boxes: Mapping[str, tuple[float, float, str]], arrows: Sequence[tuple[str, str]]) -> None:
+    """Draws boxes and arrows as `draw_flow` does."""
+    texts = {}
+    for text, (x, y, colour) in boxes.items():
+        box = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": BLACK}
+        texts[text] = ax.text(x, y, text, ha="center", va="center", bbox=box, fontsize=13)
+    for start, end in arrows:
+        ends = {"xy": boxes[end][:2], "xytext": boxes[start][:2], "xycoords": "data"}
+        patches = {"patchA": texts[start].get_bbox_patch(), "patchB": texts[end].get_bbox_patch()}
+        style = {"arrowstyle": "->", "linewidth": 1.8, "shrinkA": 2, "shrinkB": 2} | patches
+        ax.annotate("", **ends, arrowprops=style)
+    xs, ys = zip(*((x, y) for x, y, _ in boxes.values()), strict=True)
+    ax.set(xlim=(min(xs) - 0.6, max(xs) + 0.6), ylim=(min(ys) - 0.6, max(ys) + 0.6))
+    ax.axis("off")
+
+
+Flow = tuple[Mapping[str, tuple[float, float, str]], Sequence[tuple[str, str]]]
+
+
+def draw_panels(panels: Mapping[str, Flow], size: tuple[float, float]) -> Figure:
+    """Flows side by side under their titles, each as (boxes, arrows) of `draw_flow`, to be compared."""
+    figure, axes = plt.subplots(1, len(panels), figsize=size, squeeze=False)
+    for ax, (title, (boxes, arrows)) in zip(axes[0], panels.items(), strict=True):
+        boxes_on(ax, boxes, arrows)
+        ax.set_title(title)
+    figure.tight_layout()
+    return figure

@@ -78,7 +78,7 @@ def draw_before_after(estimates: Mapping[tuple[str, str], tuple[Estimate, Estima
 
 def draw_beams(levels: Sequence[Sequence[tuple[float, str, str]]], start: str = "<s>") -> Figure:
     """A beam search as a tree: in each level the continuations, as (probability, text so far, what becomes of it)."""
-    fates = {"goes on": GREEN, "finished": ORANGE, "dropped": "#777777"}
+    fates = {"goes on": (GREEN, "-"), "finished": (ORANGE, "--"), "dropped": ("#777777", ":")}
     figure, ax = plt.subplots(figsize=(10, 4.6))
     ax.text(0, 1.5, start, ha="center", va="center", bbox={"boxstyle": "round", "facecolor": "white"})
     places = {start: (0.0, 1.5)}
@@ -86,10 +86,12 @@ def draw_beams(levels: Sequence[Sequence[tuple[float, str, str]]], start: str = 
         for y, (probability, text, fate) in enumerate(level):
             places[text] = (x, 3 - y)
             before, word = text.rsplit(" ", 1)
-            ax.plot([places[before][0] + 0.16, x - 0.2], [places[before][1], 3 - y], color=fates[fate], linewidth=1.5)
-            box = {"boxstyle": "round", "facecolor": "white", "edgecolor": fates[fate], "linewidth": 2}
+            colour, style = fates[fate]
+            ends = [places[before][0] + 0.16, x - 0.2], [places[before][1], 3 - y]
+            ax.plot(*ends, color=colour, linestyle=style, linewidth=1.5)
+            box = {"boxstyle": "round", "facecolor": "white", "edgecolor": colour, "linestyle": style, "linewidth": 2}
             ax.text(x, 3 - y, f"{word}  {probability:.3f}", ha="center", va="center", bbox=box, fontsize=13)
-    for y, (fate, colour) in enumerate(fates.items()):
+    for y, (fate, (colour, _)) in enumerate(fates.items()):
         ax.text(-0.25, 3 - 0.35 * y, fate, color=colour, fontsize=13)
     ax.set(xlim=(-0.3, len(levels) + 0.4), ylim=(-0.4, 3.4))
     ax.axis("off")

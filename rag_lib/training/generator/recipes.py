@@ -151,8 +151,9 @@ def mean_loss(model: BartReader, features: Sequence[Features], padding: int) -> 
     """The loss of examples in nats: the sum of its parts, each a mean over its labels."""
     sums: dict[str, torch.Tensor] = {}
     for one in features:
-        for name, pair in summed_losses(model, collate([one], padding)).items():
-            sums[name] = sums.get(name, torch.zeros(2)) + torch.stack([x.float() for x in pair])
+        batch = {key: value.to(model.device) for key, value in collate([one], padding).items()}
+        for name, pair in summed_losses(model, batch).items():
+            sums[name] = sums.get(name, torch.zeros(2)) + torch.stack([x.float().cpu() for x in pair])
     return sum(float(total / count.clamp(min=1)) for total, count in sums.values())
 
 

@@ -78,7 +78,7 @@ def draw_before_after(estimates: Mapping[tuple[str, str], tuple[Estimate, Estima
 
 def draw_beams(levels: Sequence[Sequence[tuple[float, str, str]]], start: str = "<s>") -> Figure:
     """A beam search as a tree: in each level the continuations, as (probability, text so far, what becomes of it)."""
-    fates = {"goes on": GREEN, "finished": ORANGE, "dropped": "#777777"}
+    fates = {"goes on": (GREEN, "-"), "finished": (ORANGE, "--"), "dropped": ("#777777", ":")}
     figure, ax = plt.subplots(figsize=(10, 4.6))
     ax.text(0, 1.5, start, ha="center", va="center", bbox={"boxstyle": "round", "facecolor": "white"})
     places = {start: (0.0, 1.5)}
@@ -86,10 +86,12 @@ def draw_beams(levels: Sequence[Sequence[tuple[float, str, str]]], start: str = 
         for y, (probability, text, fate) in enumerate(level):
             places[text] = (x, 3 - y)
             before, word = text.rsplit(" ", 1)
-            ax.plot([places[before][0] + 0.16, x - 0.2], [places[before][1], 3 - y], color=fates[fate], linewidth=1.5)
-            box = {"boxstyle": "round", "facecolor": "white", "edgecolor": fates[fate], "linewidth": 2}
+            colour, style = fates[fate]
+            ends = [places[before][0] + 0.16, x - 0.2], [places[before][1], 3 - y]
+            ax.plot(*ends, color=colour, linestyle=style, linewidth=1.5)
+            box = {"boxstyle": "round", "facecolor": "white", "edgecolor": colour, "linestyle": style, "linewidth": 2}
             ax.text(x, 3 - y, f"{word}  {probability:.3f}", ha="center", va="center", bbox=box, fontsize=13)
-    for y, (fate, colour) in enumerate(fates.items()):
+    for y, (fate, (colour, _)) in enumerate(fates.items()):
         ax.text(-0.25, 3 - 0.35 * y, fate, color=colour, fontsize=13)
     ax.set(xlim=(-0.3, len(levels) + 0.4), ylim=(-0.4, 3.4))
     ax.axis("off")
@@ -165,18 +167,7 @@ def draw_flow(
         size: of the figure, in inches.
     """
     figure, ax = plt.subplots(figsize=size)
-    texts = {}
-    for text, (x, y, colour) in boxes.items():
-        box = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": BLACK}
-        texts[text] = ax.text(x, y, text, ha="center", va="center", bbox=box, fontsize=13)
-    for start, end in arrows:
-        ends = {"xy": boxes[end][:2], "xytext": boxes[start][:2], "xycoords": "data"}
-        patches = {"patchA": texts[start].get_bbox_patch(), "patchB": texts[end].get_bbox_patch()}
-        style = {"arrowstyle": "->", "linewidth": 1.8, "shrinkA": 2, "shrinkB": 2} | patches
-        ax.annotate("", **ends, arrowprops=style)
-    xs, ys = zip(*((x, y) for x, y, _ in boxes.values()), strict=True)
-    ax.set(xlim=(min(xs) - 0.6, max(xs) + 0.6), ylim=(min(ys) - 0.6, max(ys) + 0.6))
-    ax.axis("off")
+    boxes_on(ax, boxes, arrows)
     return figure
 
 
@@ -199,3 +190,32 @@ def show_answer(answer: Answer) -> None:
         )
         plain.append(f"Source:   {citation.sentence} [{passage.id}]")
     display({"text/html": "\n".join(parts), "text/plain": "\n".join(plain)}, raw=True)
+
+
+def boxes_on(ax: Axes, boxes: Mapping[str, tuple[float, float, str]], arrows: Sequence[tuple[str, str]]) -> None:
+    """Draws boxes and arrows as `draw_flow` does."""
+    texts = {}
+    for text, (x, y, colour) in boxes.items():
+        box = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": BLACK}
+        texts[text] = ax.text(x, y, text, ha="center", va="center", bbox=box, fontsize=13)
+    for start, end in arrows:
+        ends = {"xy": boxes[end][:2], "xytext": boxes[start][:2], "xycoords": "data"}
+        patches = {"patchA": texts[start].get_bbox_patch(), "patchB": texts[end].get_bbox_patch()}
+        style = {"arrowstyle": "->", "linewidth": 1.8, "shrinkA": 2, "shrinkB": 2} | patches
+        ax.annotate("", **ends, arrowprops=style)
+    xs, ys = zip(*((x, y) for x, y, _ in boxes.values()), strict=True)
+    ax.set(xlim=(min(xs) - 0.6, max(xs) + 0.6), ylim=(min(ys) - 0.6, max(ys) + 0.6))
+    ax.axis("off")
+
+
+Flow = tuple[Mapping[str, tuple[float, float, str]], Sequence[tuple[str, str]]]
+
+
+def draw_panels(panels: Mapping[str, Flow], size: tuple[float, float]) -> Figure:
+    """Flows side by side under their titles, each as (boxes, arrows) of `draw_flow`, to be compared."""
+    figure, axes = plt.subplots(1, len(panels), figsize=size, squeeze=False)
+    for ax, (title, (boxes, arrows)) in zip(axes[0], panels.items(), strict=True):
+        boxes_on(ax, boxes, arrows)
+        ax.set_title(title)
+    figure.tight_layout()
+    return figure

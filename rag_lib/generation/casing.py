@@ -1,6 +1,6 @@
 """Capitals and spacing for a model that writes lower-case tokens: those of the text that it read.
 
-Taught in notebooks/06_generation.ipynb.
+Taught in notebooks/07_rag_pipeline.ipynb, section 7.1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A BART whose every layer starts from MiniLM (taught in notebooks/06_generation.ipynb).
+"""A BART whose every layer starts from MiniLM (told in notebooks/06_generation.ipynb, section 6.1).
 
 BERT's and BART's encoder layers are the same post-norm Transformer layer under different names, so a BERT encoder
 becomes a BART encoder by renaming. The decoder starts from the upper encoder layers, its cross-attention from their

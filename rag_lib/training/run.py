@@ -189,3 +189,20 @@ class TrainingRun:
         """Ends the run with the best weights that were measured, the last ones where none were."""
         processes.wait()
         load_state(self.folder / BEST, self.modules)
+
+
+def first_and_best(folder: Path, goal: str) -> tuple[dict[str, float], dict[str, float]]:
+    """The figures of a run's first evaluation and of its best one, from the log in its folder.
+
+    Raises:
+        ValueError: the first is the best, so the weights that are kept are those that training started with.
+    """
+    rows = [json.loads(line) for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+    looks = [row for row in rows if goal in row]
+    best = max(looks, key=lambda row: row[goal])
+    if best is looks[0]:
+        raise ValueError(
+            f"nothing was gained: none of {len(looks) - 1} looks at what is held out was better than the start, so the "
+            "weights stay as they were. Take more rows, another --rate, or train for longer"
+        )
+    return looks[0], best

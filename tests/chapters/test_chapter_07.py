@@ -100,7 +100,7 @@ def test_answers_by_hand_are_quotations(chapter, passages):
         text = answer(QUESTION, passages)
         number, start, end = chapter.locate(text, passages)
         assert passages[number].text[start:end] == chapter.quote(text, passages) == "Laika"
-    text, score = chapter.fuse_with_score(QUESTION, passages)
+    text, score = chapter.fuse_with_strength(QUESTION, passages)
     assert text == "Laika" and 0 < score <= 1
 
 

@@ -230,6 +230,6 @@ def test_a_run_learns_and_leaves_its_start_as_it_was(chapter, reader, examples, 
     few = examples[1][:4]
     before = chapter.mean_loss(reader, few)
     run = chapter.Run(reader, few, rate=2e-2, batch_size=2, rank=8)
-    run.advance(40)
+    chapter.advance(run, 40)
     assert run.seen == 40 and chapter.mean_loss(run.reader, few) < before - 0.3
     assert all(torch.equal(p, was[name]) for name, p in reader.model.named_parameters())

@@ -32,6 +32,7 @@ from rag_lib.training.generator.recipes import (
     readable,
 )
 from rag_lib.training.generator.triples import UnanswerableTask, hold_out, read_triples, triple_from_row
+from rag_lib.training.run import first_and_best
 
 NAMES = ["Ada", "Bela", "Cora", "Dora", "Edda", "Fred", "Gus", "Hal", "Ida", "Jan"]
 PLACES = ["Aarhus", "Bergen", "Cadiz", "Delft", "Essen", "Faro", "Ghent", "Hull", "Izmir", "Jena"]
@@ -172,7 +173,7 @@ def test_a_users_own_triples_train_a_generator_that_answers(data, tmp_path, caps
 
     def getting_better(*arguments: object) -> Evaluate:
         evaluate = own_evaluation(*arguments)
-        return lambda model: evaluate(model) | {"em": next(rising) / 100}
+        return lambda model: evaluate(model) | {"likelihood": next(rising) / 100}
 
     monkeypatch.setattr("rag_lib.training.generator.recipes.own_evaluation", getting_better)
     torch.manual_seed(0)
@@ -183,6 +184,7 @@ def test_a_users_own_triples_train_a_generator_that_answers(data, tmp_path, caps
     assert main(command) == 0
     captured = capsys.readouterr()
     assert f"{data / 'mine.jsonl'}, line 5: not a JSON object" in captured.err and "9 rows left out" in captured.out
+    assert "held-out rows, before -> after: exact match" in captured.out and "`ask` uses by default" in captured.out
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert all({"em", "f1"} <= set(row) for row in log if "em" in row) and log[-1]["seen"] >= 16
     weights = tmp_path / "run" / "weights"
@@ -198,6 +200,17 @@ def test_a_users_own_triples_train_a_generator_that_answers(data, tmp_path, caps
 
     assert main([*command[:-1], "3"]) == 1, "another rank is another run"
     assert "remove it to start anew" in capsys.readouterr().err
+
+
+def test_weights_that_stayed_as_they_were_are_no_success(tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"seen": 0, "likelihood": 0.5}\n{"seen": 8, "token": 2.0}\n{"seen": 16, "likelihood": 0.5}\n')
+    with pytest.raises(ValueError, match="nothing was gained: none of 1 looks"):
+        first_and_best(tmp_path, "likelihood")
+    with log.open("a") as file:
+        file.write('{"seen": 24, "likelihood": 0.6}\n{"seen": 32, "likelihood": 0.55}\n')
+    before, best = first_and_best(tmp_path, "likelihood")
+    assert (before["seen"], best["seen"]) == (0, 24)
 
 
 def test_a_stage_takes_no_settings_of_its_own(tmp_path, capsys):

@@ -94,7 +94,9 @@ def parameter_groups(model: BartReader, settings: GeneratorSettings) -> list[dic
 class Learner:
     """A generator and the run that it is trained in."""
 
-    def __init__(self, model: BartReader, tasks: Mapping[str, Task], folder: Path, settings: GeneratorSettings) -> None:
+    def __init__(
+        self, model: BartReader, tasks: Mapping[str, Task], folder: Path, settings: GeneratorSettings, goal: str = "em"
+    ) -> None:
         torch.manual_seed(settings.seed)
         if settings.batch_size < processes.count():
             raise ValueError(f"a batch of {settings.batch_size} cannot be shared by {processes.count()} processes")
@@ -105,7 +107,7 @@ class Learner:
         self.set_dropout(settings.dropout)
         made_of = (replace(settings, save_every=0.0), {name: len(task) for name, task in tasks.items()})
         self.run = TrainingRun(
-            folder, {"model": model}, groups, made_of, "seen", "em", clip=settings.clip, half=self.half
+            folder, {"model": model}, groups, made_of, "seen", goal, clip=settings.clip, half=self.half
         )
         self.total = sum(p.examples for p in settings.phases)
         self.sums: dict[str, torch.Tensor] = {}
@@ -149,18 +151,19 @@ def train(
     folder: Path,
     settings: GeneratorSettings,
     evaluate: Callable[[BartReader], Mapping[str, float]] | None = None,
+    goal: str = "em",
 ) -> None:
     """Trains in place, logging to `folder`/log.jsonl; goes on from the checkpoint there.
 
     `evaluate(model)`, where given, returns figures for the log; it is called at the start and every `evaluate_every`
-    examples. The model ends with the weights of the best "em", be they those it started with; training stops early when
-    that has not risen for `patience` evaluations.
+    examples. The model ends with the weights of the best `goal`, one of these figures, be they those it started with;
+    training stops early when that has not risen for `patience` evaluations.
 
     Raises:
         CheckpointUnusable: the checkpoint there is damaged, another model's, or of a run with other settings or data.
         ValueError: there are more processes than examples in a batch, or they see different folders.
     """
-    learner = Learner(model, tasks, folder, settings)
+    learner = Learner(model, tasks, folder, settings, goal)
     run = learner.run
     bar = tqdm(
         total=learner.total, initial=run.done, unit="ex", desc="training", mininterval=5, smoothing=0.05,
@@ -187,7 +190,7 @@ def train(
             measure()
         run.save(after=0.0 if learner.finished else settings.save_every)
     if learner.stopped and processes.is_first():
-        bar.write(f"stopped: exact match has not risen for {settings.patience} evaluations")
+        bar.write(f"stopped: {goal} has not risen for {settings.patience} evaluations")
     bar.close()
     run.take_best()
     model.eval()

@@ -10,6 +10,7 @@ notebooks/09_finetune_generator.ipynb.
 
 from __future__ import annotations
 
+import math
 import random
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -41,9 +42,10 @@ from rag_lib.training.generator.examples import (
     search_contexts,
     summary_example,
 )
-from rag_lib.training.generator.features import Featurizer, GeneratorSettings
-from rag_lib.training.generator.learning import train
+from rag_lib.training.generator.features import Features, Featurizer, GeneratorSettings, collate
+from rag_lib.training.generator.learning import summed_losses, train
 from rag_lib.training.generator.triples import UnanswerableTask, read_triples, triple_from_row
+from rag_lib.training.run import first_and_best
 
 DECODER_LAYERS = 3
 HELD_OUT = 300  # validation questions that are asked while training
@@ -98,6 +100,7 @@ OWN = GeneratorSettings(
     evaluate_every=3_072,
 )
 PASSES = 8  # over a user's triples, as far as OWN_PHASE is long enough
+OWN_GOAL = "likelihood"  # on a few rows exact match moves in leaps and ties; the loss does not
 
 
 def public_triples(names: Sequence[str]) -> list[Triple]:
@@ -143,8 +146,22 @@ def score(predictions: Sequence[str], answers: Sequence[Sequence[str]]) -> dict[
     return {k: round(sum(score_answers(predictions, answers, m)) / len(answers), 4) for k, m in metrics.items()}
 
 
+@torch.no_grad()
+def mean_loss(model: BartReader, features: Sequence[Features], padding: int) -> float:
+    """The loss of examples in nats: the sum of its parts, each a mean over its labels."""
+    sums: dict[str, torch.Tensor] = {}
+    for one in features:
+        batch = {key: value.to(model.device) for key, value in collate([one], padding).items()}
+        for name, pair in summed_losses(model, batch).items():
+            sums[name] = sums.get(name, torch.zeros(2)) + torch.stack([x.float().cpu() for x in pair])
+    return sum(float(total / count.clamp(min=1)) for total, count in sums.values())
+
+
 def own_evaluation(held_out: Mapping[str, Task], tokenizer: PreTrainedTokenizerBase) -> Evaluate:
-    """Exact match and F1 on held-out triples, each read from its own context among misleading passages."""
+    """How held-out triples are answered, each from its own context among misleading passages.
+
+    Exact match and F1, the loss in nats, and `exp(-loss)` as OWN_GOAL.
+    """
     phase = replace(OWN_PHASE, words=(90, 90), sources=(PASSAGES, PASSAGES), missing=0.0, quotes=0.0)
     asked, answers = [], []
     for task in held_out.values():
@@ -152,14 +169,29 @@ def own_evaluation(held_out: Mapping[str, Task], tokenizer: PreTrainedTokenizerB
             example = task.example(i, phase, random.Random(i))
             asked.append(example)
             answers.append([example.target, *task.triples[i].aliases])
+    featurize = Featurizer(tokenizer, OWN)
+    features = [f for example in asked if (f := featurize(example, apart=True))]
 
     def evaluate(model: BartReader) -> dict[str, float]:
         generations = EvidenceReader(model, tokenizer, Decoding(half=None)).generate(
             [e.question for e in asked], [e.sources for e in asked]
         )
-        return score([g.text for g in generations], answers)
+        loss = mean_loss(model, features, tokenizer.pad_token_id)
+        figures = score([g.text for g in generations], answers)
+        return figures | {"loss": round(loss, 4), OWN_GOAL: math.exp(-loss), "n": len(asked)}
 
     return evaluate
+
+
+def told(before: Mapping[str, float], after: Mapping[str, float], standard: Mapping[str, float]) -> list[str]:
+    """What training did on the held-out triples, and what the generator that `ask` uses by default does there."""
+    names = {"em": "exact match", "f1": "F1", "loss": "loss in nats"}
+    changes = ", ".join(f"{name} {before[key]:.2f} -> {after[key]:.2f}" for key, name in names.items())
+    others = ", ".join(f"{name} {standard[key]:.2f}" for key, name in names.items() if key != "loss")
+    return [
+        f"on {before['n']:.0f} held-out rows, before -> after: {changes}",
+        f"the generator that `ask` uses by default, on the same rows: {others}",
+    ]
 
 
 def own_tasks(triples: Sequence[Triple], search: Search) -> dict[str, Task]:
@@ -221,7 +253,7 @@ def train_own(
         share, changes: see `own_settings`.
 
     Raises:
-        ValueError: there are too few triples, or a setting is impossible.
+        ValueError: there are too few triples, a setting is impossible, or nothing was gained on what is held out.
         CheckpointUnusable: `folder` holds a run with other settings or data.
     """
     training, held_out, broken = read_triples(data)
@@ -239,8 +271,11 @@ def train_own(
             print(f"left out: {message}", file=sys.stderr)
         left_out = len(broken) + len(long)
         print(f"{len(training)} triples to train on, {len(held_out)} held out, {left_out} rows left out")
-    train(model.to(device), tokenizer, tasks, folder, settings, own_evaluation(own_tasks(held_out, search), tokenizer))
+    evaluate = own_evaluation(own_tasks(held_out, search), tokenizer)
+    train(model.to(device), tokenizer, tasks, folder, settings, evaluate, OWN_GOAL)
     if processes.is_first():
+        before, after = first_and_best(folder, OWN_GOAL)
+        print(*told(before, after, evaluate(load_perigee(GENERATOR)[0].eval())), sep="\n")
         if settings.rank:
             merge_adapter(model)
         weights = folder / "weights"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,16 +21,18 @@ from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.models.adapters import merge_adapter
 from rag_lib.retrieval.dpr import DPREncoder
 from rag_lib.training.processes import is_first
-from rag_lib.training.retriever.contrastive import OneTower, RetrieverSettings, TwoTowers, train
+from rag_lib.training.retriever.contrastive import GOAL, OneTower, RetrieverSettings, TwoTowers, train
 from rag_lib.training.retriever.pairs import (
     MARGIN,
     Pair,
     bm25_scores,
     distinct_passages,
+    holds_answer,
     pair_from_row,
     read_pairs,
     with_negatives,
 )
+from rag_lib.training.run import first_and_best
 
 OWN = RetrieverSettings(rate=5e-4, late=0.5)  # unless told otherwise
 DPR = RetrieverSettings(epochs=6, rate=1e-4, scale=1.0, rank=0, max_tokens=256)  # dot products need no scale
@@ -105,8 +107,41 @@ def own_pairs(data: Path) -> tuple[list[Pair], list[Pair]]:
     if is_first():
         for row in broken:
             print(f"left out: {row}", file=sys.stderr)
+        for pair in (*training, *held_out):
+            if pair.answers and not holds_answer(pair.passage, pair.answers):
+                print(f"note: the context does not hold an answer to {pair.question!r}", file=sys.stderr)
         print(f"{len(training)} pairs to train on, {len(held_out)} held out, {len(broken)} rows left out")
     return training, held_out
+
+
+Evaluate = Callable[[], Mapping[str, float]]
+
+
+def train_and_tell(
+    towers: OneTower | TwoTowers,
+    training: Sequence[Pair],
+    held_out: Sequence[Pair],
+    evaluate: Evaluate,
+    folder: Path,
+    settings: RetrieverSettings,
+) -> None:
+    """Trains against BM25's negatives, and says what that did to what `evaluate` measures.
+
+    That is what is held out or, where nothing is, the training pairs themselves.
+
+    Raises:
+        ValueError: nothing was gained on what is held out.
+    """
+    before = evaluate() if is_first() and not held_out else {}
+    negatives = against_bm25(training, distinct_passages(training))
+    train(towers, negatives, folder, settings, evaluate if held_out else None)
+    if is_first():
+        before, after = first_and_best(folder, GOAL) if held_out else (before, evaluate())
+        few = "the pairs trained on, as none are held out (so this proves little)"
+        measured = f"{len(held_out)} held-out pairs" if held_out else few
+        shown = ("recall@1", "recall@5", GOAL)
+        changes = ", ".join(f"{name} {before[name]:.2f} -> {after[name]:.2f}" for name in shown)
+        print(f"on {measured}, before -> after: {changes}")
 
 
 def train_on_pairs(
@@ -125,8 +160,11 @@ def train_on_pairs(
     encoder = SentenceEncoder(name, device)
     passages = distinct_passages([*training, *held_out])
     towers = OneTower(encoder, settings.max_tokens)
-    evaluate = (lambda: summary(dense_ranks(encoder, held_out, passages))) if held_out else None
-    train(towers, against_bm25(training, distinct_passages(training)), folder / "run", settings, evaluate)
+
+    def evaluate() -> dict[str, float]:
+        return summary(dense_ranks(encoder, held_out or training, passages))
+
+    train_and_tell(towers, training, held_out, evaluate, folder / "run", settings)
     merge_adapter(encoder.model)
     if is_first():
         encoder.model.save_pretrained(str(folder), create_model_card=False)
@@ -147,12 +185,11 @@ def train_dpr(data: Path, folder: Path, settings: RetrieverSettings = DPR, devic
     passages = distinct_passages([*training, *held_out])
 
     def evaluate() -> dict[str, float]:
-        questions, vectors = encoder.encode_questions([p.question for p in held_out]), encoder.encode_passages(passages)
-        return summary(passage_ranks(questions, vectors, held_out, passages))
+        measured = held_out or training
+        questions, vectors = encoder.encode_questions([p.question for p in measured]), encoder.encode_passages(passages)
+        return summary(passage_ranks(questions, vectors, measured, passages))
 
-    negatives = against_bm25(training, distinct_passages(training))
-    towers = TwoTowers(encoder, settings.max_tokens)
-    train(towers, negatives, folder / "run", settings, evaluate if held_out else None)
+    train_and_tell(TwoTowers(encoder, settings.max_tokens), training, held_out, evaluate, folder / "run", settings)
     for module, place in ((encoder.question, "question"), (encoder.passage, "passage")):
         merge_adapter(module)
         if is_first():

@@ -5,8 +5,10 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
+import numpy as np
 from IPython.display import display
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -111,58 +113,14 @@ def label_apart(ax: Axes, labels: Sequence[tuple[str, float, float, str]]) -> No
         ax.text(x, y, text, ha="center", va="center", fontsize=13, bbox=box)
 
 
-# The stations of a question, where they are drawn, and the chapters that build them.
-STATIONS = {
-    "text files": (0, 1, ""),
-    "passages": (1, 1, "01"),
-    "indexes": (2, 1, "02–04"),
-    "question": (0, 0, ""),
-    "retriever": (2, 0, "05, 08"),
-    "generator": (3, 0, "06, 09"),
-    "answer with\nits sources": (4, 0, "07"),
-}
-PATHS = [
-    ("text files", "passages"),
-    ("passages", "indexes"),
-    ("indexes", "retriever"),
-    ("question", "retriever"),
-    ("retriever", "generator"),
-    ("generator", "answer with\nits sources"),
-]
-
-
-def draw_map() -> Figure:
-    """The way of a question through the system, with the chapters that build each part."""
-    figure, ax = plt.subplots(figsize=(10, 3.4))
-    for name, (x, y, chapters) in STATIONS.items():
-        colour = {"question": YELLOW, "answer with\nits sources": YELLOW}.get(
-            name, "white" if not chapters else "#DCEBF5"
-        )
-        box = {"boxstyle": "round,pad=0.5", "facecolor": colour, "edgecolor": BLACK}
-        ax.text(x, y, name, ha="center", va="center", bbox=box, fontsize=13)
-        if chapters:
-            ax.text(x, y - 0.36, f"chapter {chapters}", ha="center", va="center", fontsize=11, color=BLUE)
-    for start, end in PATHS:
-        (x0, y0, _), (x1, y1, _) = STATIONS[start], STATIONS[end]
-        vertical = x0 == x1
-        ax.annotate(
-            "",
-            xy=(x1, y1 + 0.2) if vertical else (x1 - 0.4, y1),
-            xytext=(x0, y0 - 0.45) if vertical else (x0 + 0.4, y0),
-            arrowprops={"arrowstyle": "->", "linewidth": 1.8},
-        )
-    ax.set(xlim=(-0.6, 4.6), ylim=(-0.55, 1.4))
-    ax.axis("off")
-    return figure
-
-
 def draw_flow(
     boxes: Mapping[str, tuple[float, float, str]], arrows: Sequence[tuple[str, str]], size: tuple[float, float]
 ) -> Figure:
     """Boxes, each with its text, place and colour, and arrows from box to box.
 
     Args:
-        boxes: (x, y, colour) by the text; a unit is the room that a box has in either direction.
+        boxes: (x, y, colour) by the text; a unit is the room that a box has in either direction. Spaces around a text
+            are not shown: they tell two boxes of the same text apart.
         arrows: pairs of texts.
         size: of the figure, in inches.
     """
@@ -197,7 +155,7 @@ def boxes_on(ax: Axes, boxes: Mapping[str, tuple[float, float, str]], arrows: Se
     texts = {}
     for text, (x, y, colour) in boxes.items():
         box = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": BLACK}
-        texts[text] = ax.text(x, y, text, ha="center", va="center", bbox=box, fontsize=13)
+        texts[text] = ax.text(x, y, text.strip(), ha="center", va="center", bbox=box, fontsize=13)
     for start, end in arrows:
         ends = {"xy": boxes[end][:2], "xytext": boxes[start][:2], "xycoords": "data"}
         patches = {"patchA": texts[start].get_bbox_patch(), "patchB": texts[end].get_bbox_patch()}
@@ -218,4 +176,93 @@ def draw_panels(panels: Mapping[str, Flow], size: tuple[float, float]) -> Figure
         boxes_on(ax, boxes, arrows)
         ax.set_title(title)
     figure.tight_layout()
+    return figure
+
+
+PALE = "#DCEBF5"  # a part that the course builds
+
+# The stations of a question, where they are drawn, and the chapters that build them.
+STATIONS = {
+    "text files": (0, 1.6, "white"),
+    "passages\nchapter 01": (1.4, 1.6, PALE),
+    "indexes\nchapters 02–04": (3, 1.6, PALE),
+    "question": (0, 0, YELLOW),
+    "retriever\nchapters 05, 08": (3, 0, PALE),
+    "generator\nchapters 06, 09": (4.8, 0, PALE),
+    "answer with\nits sources\nchapter 07": (6.5, 0, YELLOW),
+}
+PATHS = [
+    ("text files", "passages\nchapter 01"),
+    ("passages\nchapter 01", "indexes\nchapters 02–04"),
+    ("indexes\nchapters 02–04", "retriever\nchapters 05, 08"),
+    ("question", "retriever\nchapters 05, 08"),
+    ("retriever\nchapters 05, 08", "generator\nchapters 06, 09"),
+    ("generator\nchapters 06, 09", "answer with\nits sources\nchapter 07"),
+]
+
+
+def draw_map() -> Figure:
+    """The way of a question through the system, with the chapters that build each part."""
+    return draw_flow(STATIONS, PATHS, size=(11, 3.6))
+
+
+# Three ways to compare a question with a passage: what is computed from each alone, and where the two first meet.
+COMPARISONS = {
+    "Bi-encoder": {
+        "question": (0, 0, YELLOW), "passage": (1.3, 0, "white"),
+        "encoder": (0, 1, PALE), "encoder ": (1.3, 1, PALE),
+        "one vector": (0, 2, "white"), "one vector ": (1.3, 2, "white"),
+        "cosine": (0.65, 3, YELLOW),
+    },
+    "Late interaction": {
+        "question": (0, 0, YELLOW), "passage": (1.3, 0, "white"),
+        "encoder": (0, 1, PALE), "encoder ": (1.3, 1, PALE),
+        "a vector\nper token": (0, 2, "white"), "a vector\nper token ": (1.3, 2, "white"),
+        "sum of the best\ncosines (MaxSim)": (0.65, 3, YELLOW),
+    },
+    "Cross-encoder": {
+        "question": (0, 0, YELLOW), "passage": (1.3, 0, "white"),
+        "one encoder reads\nboth together": (0.65, 1.5, PALE),
+        "score": (0.65, 3, YELLOW),
+    },
+}  # fmt: skip
+
+
+def draw_comparisons() -> Figure:
+    """Bi-encoder, late interaction and cross-encoder side by side, from the texts (below) to the score (above)."""
+    boxes, arrows = {}, []
+    for column, parts in enumerate(COMPARISONS.values()):
+        unique = {text: text + "  " * column for text in parts}  # as draw_flow needs them
+        boxes |= {unique[text]: (x + 3.1 * column, y, colour) for text, (x, y, colour) in parts.items()}
+        steps = [[u for t, u in unique.items() if parts[t][1] == y] for y in sorted({y for _, y, _ in parts.values()})]
+        for below, above in pairwise(steps):
+            same = len(below) == len(above)
+            arrows += zip(below, above, strict=True) if same else [(b, above[0]) for b in below]
+    figure = draw_flow(boxes, arrows, size=(12, 5.2))
+    for column, name in enumerate(COMPARISONS):
+        figure.axes[0].text(0.65 + 3.1 * column, 3.75, name, ha="center", fontweight="bold")
+    figure.axes[0].set_ylim(-0.6, 4.2)
+    return figure
+
+
+def draw_layers(points: np.ndarray, layers: Sequence[Mapping[int, set[int]]], paths: Sequence[Sequence[int]]) -> Figure:
+    """Graphs over the same points one above the other, each with the walk in it, as HNSW searches from the top down.
+
+    Args:
+        points: (n, 2); layers: for each layer from the bottom, its points with their links; paths: the walk in each.
+    """
+    figure, ax = plt.subplots(figsize=(10, 6.5))
+    spread = (points - points.min(axis=0)) / np.ptp(points, axis=0)
+    flat = np.stack([spread[:, 0] + 0.35 * spread[:, 1], 0.55 * spread[:, 1]], axis=1)  # seen from the side
+    places = [flat + np.array([0, 0.85 * height]) for height in range(len(layers))]
+    for height, (layer, path, place) in enumerate(zip(layers, paths, places, strict=True)):
+        for i, j in ((i, j) for i, linked in layer.items() for j in linked if i < j):
+            ax.plot(*place[[i, j]].T, color="lightgrey", linewidth=1, zorder=1)
+        ax.scatter(*place[list(layer)].T, s=30, color=SKY, zorder=2)
+        ax.plot(*place[list(path)].T, "o-", color=VERMILION, markersize=5, zorder=3)
+        ax.text(1.45, 0.85 * height + 0.25, f"layer {height}\n{len(layer)} points", va="center", fontsize=13)
+    for (lower, below), (upper, _) in pairwise(zip(places, paths, strict=True)):
+        ax.plot(*np.stack([lower[below[0]], upper[below[0]]]).T, ":", color=BLACK, linewidth=1.5, zorder=2)
+    ax.set(xlim=(-0.05, 1.75))
+    ax.axis("off")
     return figure

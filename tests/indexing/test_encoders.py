@@ -160,6 +160,18 @@ def test_prompts_are_the_same_for_texts_and_tokens(encoder, monkeypatch):
     assert len(encoder.encode_passage_tokens(["methane"])[0]) < len(tokens)
 
 
+def test_prompts_come_from_the_models_own_configuration(tmp_path):
+    folder = Path(save_tiny_encoder(tmp_path))
+    plain = SentenceEncoder(str(folder))
+    config = folder / "config_sentence_transformers.json"
+    prompts = {"query": "query: ", "document": "passage: "}
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"prompts": prompts}))
+    told = SentenceEncoder(str(folder))
+    np.testing.assert_allclose(told.encode_queries(["moon"]), plain.encode_queries(["query: moon"]), atol=1e-6)
+    np.testing.assert_allclose(told.encode_passages(["moon"]), plain.encode_passages(["passage: moon"]), atol=1e-6)
+    assert told.fingerprint() != plain.fingerprint()
+
+
 def test_special_tokens_in_a_text_are_text(encoder):
     tokens = encoder.model.preprocess(["The moon [SEP] is [PAD] grey."])["input_ids"][0]
     special = encoder.model.tokenizer.all_special_ids

@@ -221,7 +221,7 @@ EXERCISES = (
                 lambda q, p: np.sqrt(((q[:, None] - p) ** 2).sum(axis=2)),
             ),
             Fault(
-                "Questions and passages have changed places: a row a question, a column a passage.",
+                "Questions and passages have changed places: one row per question, one column per passage.",
                 lambda q, p: ((q / length(q)) @ (p / length(p)).T).T,
             ),
             Fault(

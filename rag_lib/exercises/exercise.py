@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 
 import numpy as np
@@ -58,11 +58,19 @@ class Exercise:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a call came to: a value or an exception, and the finished package that it called, if any."""
+    """What a call came to.
+
+    Attributes:
+        value: what it returned.
+        error: what it raised, if anything.
+        borrowed: the finished module that it called, if any.
+        changed: whether it changed its arguments.
+    """
 
     value: object = None
     error: Exception | None = None
     borrowed: str = ""
+    changed: bool = False
 
 
 def call(function: Callable, arguments: tuple) -> Outcome:
@@ -74,16 +82,16 @@ def call(function: Callable, arguments: tuple) -> Outcome:
         if event == "call" and module.split(".")[0] in BORROWED and module != __name__:
             borrowed.append(module)
 
-    arguments = copy.deepcopy(arguments)
+    own = copy.deepcopy(arguments)
     before = sys.getprofile()
     sys.setprofile(watch)
     try:
-        outcome = Outcome(function(*arguments))
+        outcome = Outcome(function(*own))
     except Exception as error:  # whatever a learner's function raises is to be explained
         outcome = Outcome(error=error)
     finally:
         sys.setprofile(before)
-    return Outcome(outcome.value, outcome.error, borrowed[0] if borrowed else "")
+    return replace(outcome, borrowed=next(iter(borrowed), ""), changed=bool(difference(arguments, own)))
 
 
 def difference(right: object, given: object) -> str:
@@ -191,7 +199,8 @@ def judge(exercise: Exercise, function: Callable) -> str:
     texts = [fails(case, outcome) for case, outcome in zip(cases, outcomes, strict=True)]
     first = next((i for i, text in enumerate(texts) if text), None)
     if first is None:
-        return ""
+        changed = any(outcome.changed for outcome in outcomes)
+        return "the result is right, but it changes what it was given; work on a copy." if changed else ""
     fault = likeliest(exercise.faults, cases, outcomes, first)
     named = f"{fault.sentence} " if fault else ""
     return f"{named}For {cases[first].about}, {texts[first]}."

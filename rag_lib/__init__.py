@@ -3,7 +3,7 @@
     text files → Document → Passage → indexes → Retriever → [Hit] → Generator → Answer
 
 Each imports only from those before it: `text`, `files`, `hits` · `models` · `indexing` · `retrieval` · `generation` ·
-`evaluation` · `pipeline` · `plots` · `exercise` · `training` · `applications` · `museum` · `service` · `setup`. What a
+`evaluation` · `pipeline` · `plots` · `training` · `applications` · `museum` · `service` · `exercises` · `setup`. What a
 learner needs is imported from its room: `from rag_lib.indexing import BM25`.
 """
 

@@ -10,8 +10,8 @@ from conftest import ROOT
 LIBRARY = ROOT / "rag_lib"
 # From the bottom: a room imports only from those before it.
 ORDER = (
-    "text files hits models indexing retrieval generation evaluation pipeline plots exercise training applications "
-    "museum service setup options __main__"
+    "text files hits models indexing retrieval generation evaluation pipeline plots training applications museum "
+    "service exercises setup options __main__"
 ).split()
 ROOMS = sorted(p.parent for p in LIBRARY.rglob("__init__.py") if p.parent != LIBRARY)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from conftest import ROOT
 
-NOTEBOOKS = sorted([*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "solutions").glob("*.ipynb")])
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = [*CHAPTERS, *sorted((ROOT / "solutions").glob("*.ipynb"))]
 FIRST_CODE_CELL = """import os
 import sys
 
@@ -17,7 +18,7 @@ if "google.colab" in sys.modules:
     sys.path.insert(0, os.path.abspath("rag-from-scratch"))"""
 
 
-@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def notebook(request):
     return json.loads(request.param.read_text(encoding="utf-8"))
 
@@ -65,7 +66,9 @@ def test_nothing_of_the_machine_it_ran_on_is_in_it(notebook):
         assert path not in json.dumps(notebook)
 
 
-def test_it_has_the_parts_of_a_chapter(notebook):
+@pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
+def test_a_chapter_has_its_parts(path):
+    notebook = json.loads(path.read_text(encoding="utf-8"))
     text = "\n".join(source(c) for c in notebook["cells"] if c["cell_type"] == "markdown")
     for part in ("In this chapter you will", "two CPU cores", "What you know now", "Further reading", "Next:"):
         assert part in text, part

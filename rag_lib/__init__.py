@@ -3,8 +3,8 @@
     text files → Document → Passage → indexes → Retriever → [Hit] → Generator → Answer
 
 Each imports only from those before it: `text`, `files`, `hits` · `models` · `indexing` · `retrieval` · `generation` ·
-`evaluation` · `pipeline` · `plots` · `training` · `applications` · `museum` · `service` · `exercises` · `setup`. What a
-learner needs is imported from its room: `from rag_lib.indexing import BM25`.
+`evaluation` · `pipeline` · `plots` · `training` · `applications` · `museum` · `service` · `distributed` · `exercises` ·
+`setup`. What a learner needs is imported from its room: `from rag_lib.indexing import BM25`.
 """
 
 from collections.abc import Callable

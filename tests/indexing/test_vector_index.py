@@ -1,6 +1,9 @@
 """The contract of every vector index, and random histories against the NumPy oracle."""
 
+import functools
+import itertools
 import tempfile
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -9,12 +12,15 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from rag_lib.distributed.milvus import MilvusIndex
+from rag_lib.distributed.sharding import ShardedIndex
 from rag_lib.indexing.store import FILE, IndexUnusable, load_index, save_index
 from rag_lib.indexing.vector_index import HNSW, IVF, PQ, FaissIndex, Flat, NumpyIndex, make_index
 
 DIMENSION = 8
 # Small enough that a few hundred vectors train them. With all lists probed, IVF is exact.
 BACK_ENDS = {
+    "sharded": lambda: ShardedIndex([NumpyIndex(DIMENSION), FaissIndex(DIMENSION), FaissIndex(DIMENSION)]),
     "numpy": lambda: NumpyIndex(DIMENSION),
     "flat": lambda: FaissIndex(DIMENSION),
     "ivf": lambda: FaissIndex(DIMENSION, IVF(lists=4, probes=1)),
@@ -23,8 +29,18 @@ BACK_ENDS = {
     "pq": lambda: FaissIndex(DIMENSION, PQ(parts=4, bits=4)),
     "pq-3": lambda: FaissIndex(DIMENSION, PQ(parts=4, bits=3)),  # trained by the few vectors of a random history
 }
-EXACT = {"numpy", "flat", "ivf-all"}
+EXACT = {"numpy", "flat", "ivf-all", "sharded", "milvus"}
+if find_spec("milvus_lite") and find_spec("pymilvus"):  # the extra `distributed`
+    BACK_ENDS["milvus"] = lambda: MilvusIndex(DIMENSION, milvus_file(), f"c{next(COUNTER)}")
 MANY = 700  # vectors: enough to train each of them
+
+
+COUNTER = itertools.count()
+
+
+@functools.cache
+def milvus_file() -> str:
+    return f"{tempfile.mkdtemp()}/milvus.db"
 
 
 def unit(seed: int, n: int = 1) -> np.ndarray:
@@ -218,7 +234,7 @@ def test_what_cannot_be_made_is_said(name, options, message):
         make_index(name, DIMENSION, **options)
 
 
-@pytest.mark.parametrize("name", [n for n in BACK_ENDS if n != "numpy"])
+@pytest.mark.parametrize("name", [n for n in BACK_ENDS if n not in ("numpy", "sharded", "milvus")])
 @pytest.mark.parametrize("size", [0, 20, MANY], ids=["empty", "untrained", "trained"])
 def test_what_was_saved_is_loaded_and_goes_on(tmp_path, name, size):
     index = BACK_ENDS[name]()

@@ -1,0 +1,15 @@
+"""A collection on several machines, by existing engines (the extra `distributed`).
+
+Vectors and questions go in; the hits that one machine would find come out. `sharding` shows by hand why;
+Milvus keeps the vectors.
+"""
+
+from rag_lib import exports
+
+__all__, __getattr__, __dir__ = exports(
+    __name__,
+    {
+        "sharding": "ShardedIndex merge shard_of",
+        "milvus": "MilvusIndex MilvusUnavailable",
+    },
+)

@@ -6,7 +6,8 @@ import sys
 import pytest
 import torch
 
-from rag_lib.__main__ import main, parser
+from rag_lib.__main__ import main
+from rag_lib.grammar import parser
 from rag_lib.training.processes import joined
 
 ODD = {

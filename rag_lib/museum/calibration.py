@@ -60,6 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     reader = EvidenceReader.load(str(options.weights))
     rag = RAG(knowledge, make_retriever(DEFAULT, knowledge, encoder), reader, threshold=0.0)
     found = [rag.find(q.question) for q in tqdm(questions, desc="searching")]
+    questions, found = zip(*((q, f) for q, f in zip(questions, found, strict=True) if f.hits), strict=True)
     generations = [rag.read([f])[0] for f in tqdm(found, desc="reading")]
     answers = [rag.conclude(f, g, 0.0) for f, g in zip(found, generations, strict=True)]
     right = [says(q, a) for q, a in zip(questions, answers, strict=True)]

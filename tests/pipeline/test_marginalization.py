@@ -156,7 +156,7 @@ class Given(Found):
     sources = SOURCES
 
 
-FOUND = Given("Which dog flew?", HITS, (), 0.0)
+FOUND = Given("Which dog flew?", HITS, (), (), 0.0)
 
 
 def make(kind, generator, **options):

@@ -11,7 +11,7 @@ __all__, __getattr__, __dir__ = exports(
         "base": "EmptyQuestion PASSAGES Reranker Retriever check_query passage_probabilities",
         "fusion": "FUSIONS Fusion MinMaxFusion ReciprocalRankFusion",
         "retrievers": "DenseRetriever HybridRetriever LexicalRetriever RerankedRetriever",
-        "rerankers": "CrossEncoderReranker MaxSimReranker",
+        "rerankers": "CrossEncoderReranker EnsembleReranker MaxSimReranker",
         "cross_encoder": "CrossEncoder",
         "dpr": "DPREncoder DPRRetriever",
         "catalogue": "DEFAULT RETRIEVERS make_retriever",

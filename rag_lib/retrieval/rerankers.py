@@ -69,6 +69,27 @@ class MaxSimReranker:
         return np.array([(q @ p.T).max(axis=1).mean() for p in tokens])
 
 
+class EnsembleReranker:
+    """Several rerankers as one: the weighted sum of what each says in logarithms of odds, a product of experts.
+
+    Where they err on different passages, together they err less. The temperature was fitted to 200 of the museum's
+    validation questions, for late interaction with a weight of 1 and the cross-encoder with one half.
+
+    Args:
+        members: each reranker with its weight.
+    """
+
+    temperature = 1.0
+
+    def __init__(self, members: Sequence[tuple[Reranker, float]]) -> None:
+        self.members = list(members)
+
+    def scores(self, query: str, passages: Sequence[Passage]) -> np.ndarray:
+        """See `Reranker.scores`."""
+        said = (weight * m.scores(query, passages) / m.temperature for m, weight in self.members)
+        return sum(said, np.zeros(len(passages)))
+
+
 def without_question(text: str, question: str) -> str:
     """A text without the places that repeat the question word for word."""
     words = re.findall(r"\w+", question)

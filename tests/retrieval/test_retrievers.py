@@ -1,5 +1,7 @@
 """DPR, rerankers and fused rankings, against the trusted implementation of each."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -27,7 +29,13 @@ from rag_lib.retrieval.catalogue import RETRIEVERS, make_retriever
 from rag_lib.retrieval.cross_encoder import CrossEncoder
 from rag_lib.retrieval.dpr import DPREncoder, DPRRetriever, passage_vectors
 from rag_lib.retrieval.fusion import MinMaxFusion, ReciprocalRankFusion
-from rag_lib.retrieval.rerankers import CrossEncoderReranker, MaxSimReranker, fair_scores, without_question
+from rag_lib.retrieval.rerankers import (
+    CrossEncoderReranker,
+    EnsembleReranker,
+    MaxSimReranker,
+    fair_scores,
+    without_question,
+)
 from rag_lib.retrieval.retrievers import RerankedRetriever
 
 QUERY = "Where are lakes of methane?"
@@ -200,6 +208,21 @@ def museum(tmp_path_factory):
     return folder
 
 
+class TestEnsembleReranker(RerankerContract):
+    @pytest.fixture
+    def reranker(self, encoder):
+        words = SimpleNamespace(
+            temperature=2.0, scores=lambda query, passages: np.array([len(p.text) for p in passages])
+        )
+        return EnsembleReranker([(MaxSimReranker(encoder), 1.0), (words, 0.5)])
+
+    def test_it_adds_what_its_members_say_by_weight_and_temperature(self, reranker, knowledge):
+        passages = list(knowledge.passages.values())
+        (first, _), (second, _) = reranker.members
+        expected = first.scores(QUERY, passages) / first.temperature + 0.5 * second.scores(QUERY, passages) / 2
+        np.testing.assert_allclose(reranker.scores(QUERY, passages), expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", RETRIEVERS)
 class TestRetrieverByName(RetrieverContract):
     @pytest.fixture
@@ -212,7 +235,7 @@ class TestRetrieverByName(RetrieverContract):
 def test_what_was_trained_on_the_museum_is_said_to_be_missing_in_one_line(knowledge, encoder, tmp_path, monkeypatch):
     monkeypatch.setattr(weights, "MUSEUM_CROSS_ENCODER", tmp_path / "nowhere")
     monkeypatch.setattr(weights, "MUSEUM_DPR", tmp_path / "nowhere")
-    for name in ("cross-encoder", "dpr"):
+    for name in ("cross-encoder", "ensemble", "dpr"):
         with pytest.raises(ModelUnavailable, match=r"^the model [^\n]*nowhere[^\n]*$"):
             make_retriever(name, knowledge, encoder)
 

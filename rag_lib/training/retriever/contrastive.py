@@ -144,7 +144,7 @@ class TwoTowers:
 
     def passages(self, passages: Sequence[Source]) -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
         """See `Towers.passages`."""
-        return self.encoder.passage, self.tokenize([tuple(p) for p in passages])
+        return self.encoder.passage, self.tokenize([(p.title, p.text) for p in passages])
 
     def embed(self, module: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """See `Towers.embed`; the vectors are of any length."""

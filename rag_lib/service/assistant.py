@@ -166,7 +166,8 @@ class Assistant:
         """
         question, loaded = check_query(question), self.load()
         if told := self.kept(question):  # it was answered while this one waited
-            yield Found(question, told.trace.hits, told.trace.passages, 0.0)
+            passages = told.trace.passages
+            yield Found(question, told.trace.hits, passages, (1,) * len(passages), 0.0)
             yield told.trace.answer.guess
             yield told
             return

@@ -38,7 +38,7 @@ from rag_lib.museum.collection import SPLITS, Dialogue, Turn, load_dialogues
 from rag_lib.museum.measure import SearchedOnce, gold_passages
 from rag_lib.pipeline.rag import RAG
 from rag_lib.retrieval.base import LONGEST_QUESTION, Retriever
-from rag_lib.retrieval.catalogue import make_retriever
+from rag_lib.retrieval.catalogue import DEFAULT, make_retriever
 
 RESULTS = MUSEUM / "dialogues" / "results"
 DEPTH = 5
@@ -174,7 +174,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Holds the dialogues' conversations, and writes what became of each turn."""
     parser = argparse.ArgumentParser(prog="python -m rag_lib.museum.conversations", description=__doc__.splitlines()[0])
     parser.add_argument("--splits", nargs="+", choices=SPLITS, default=["validation", "test"])
-    parser.add_argument("--retriever", default="reranked", metavar="NAME")
+    parser.add_argument("--retriever", default=DEFAULT, metavar="NAME")
     parser.add_argument("--generator", metavar="NAME")
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="FOLDER")
     options = parser.parse_args(arguments)

@@ -160,14 +160,19 @@ def install() -> None:
         only_uv.write_text(locked("uv"))
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         run([*pip, "--require-hashes", "-r", str(only_uv)], environment)
-    uv = [python, "-m", "uv", "pip", "install", "--python", python]
+    uv = [python, "-m", "uv", "pip", "install", "--python", python, "--no-deps"]
+    rest = (ROOT / "requirements.txt").read_text(encoding="utf-8")
     if sys.platform == "linux":
         # PyPI's torch brings gigabytes of CUDA. PyTorch's own index, asked for torch alone, has the build for the CPU;
         # the hashes of PyPI's files are not those of its files.
         cpu = [] if "UV_FIND_LINKS" in environment else ["--torch-backend", "cpu"]
-        run([*uv, "--no-deps", *cpu, locked("torch").split()[0]], environment)
-    run([*uv, "--require-hashes", "-r", "requirements.txt"], environment)
-    run([*uv, "--no-deps", "--editable", ".", CHAT_MODEL], environment)
+        run([*uv, *cpu, locked("torch").split()[0]], environment)
+        rest = rest.replace(locked("torch"), "")
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Path(folder, "requirements.txt")
+        listed.write_text(rest, encoding="utf-8")
+        run([*uv, "--require-hashes", "-r", str(listed)], environment)
+    run([*uv, "--editable", ".", CHAT_MODEL], environment)
     mark.write_text(stamp())
 
 

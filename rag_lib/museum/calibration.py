@@ -36,7 +36,8 @@ def fit(features: Sequence[dict[str, float]], right: Sequence[float]) -> Confide
     """The confidence that makes the right answers most probable, with the weight AGREE as it is."""
     names = sorted(features[0].keys() - {"agree"})
     weights, bias = fit_logistic(np.array([[f[name] for name in names] for f in features]), right)
-    return Confidence(dict(zip(names, weights.round(4).tolist(), strict=True)) | {"agree": AGREE}, round(bias, 4))
+    given = {"agree": AGREE} if "agree" in features[0] else {}
+    return Confidence(dict(zip(names, weights.round(4).tolist(), strict=True)) | given, round(bias, 4))
 
 
 def cross_fitted(

@@ -179,6 +179,7 @@ def sentences(question: Question, collection: OpenCollection) -> list[Passage]:
 
 def reading(question: Question, passages: Sequence[Passage], rag: RAG) -> Reading:
     """What is read out of these passages, all equally likely."""
-    found = Found(question.question, tuple(Hit(p.id, 0.0) for p in passages), tuple(passages), 0.0)
+    hits, standing = tuple(Hit(p.id, 0.0) for p in passages), (1,) * len(passages)
+    found = Found(question.question, hits, tuple(passages), standing, 0.0)
     answer = rag.conclude(found, rag.read([found])[0], 0.0)
     return Reading(counts(question, answer), round(answer.score, 4))

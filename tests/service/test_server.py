@@ -144,7 +144,7 @@ def test_where_others_could_ask_it_does_not_start_without_a_token(monkeypatch, c
 
 
 def test_without_its_packages_it_says_which_are_missing(monkeypatch, capsys):
-    monkeypatch.setattr("rag_lib.__main__.find_spec", lambda name: None)
+    monkeypatch.setattr("rag_lib.grammar.find_spec", lambda name: None)
     assert main(["serve"]) == 1
     assert "pip install fastapi uvicorn prometheus-client" in capsys.readouterr().err
 

@@ -167,7 +167,9 @@ def test_a_document_is_added_asked_about_and_deleted(open_page):
     assert "412" in ask(page, "How many umbrellas did King Zog collect?")
     page.click("#tab-documents")
     page.click("[aria-label='Edit King Zog']")
-    page.wait_for_function("document.getElementById('add-text').value.includes('412')")
+    from playwright.sync_api import expect
+
+    expect(page.locator("#add-text")).to_have_value(re.compile("412"))
     page.fill("#add-text", "King Zog did collect many umbrellas, 413 in all.")
     page.click("#add-form .main")
     page.wait_for_selector("text=“King Zog” is replaced")

@@ -48,6 +48,7 @@ def test_what_is_cited_stands_there(answers):
     given = [a for a in answers if a.text]
     assert len(given) > 20
     for answer in given:
-        assert answer.citations, answer
-        for c in answer.citations:
-            assert texts[c.passage.document_id][c.start : c.end] == answer.text
+        assert answer.citations and answer.citations[0].words == answer.text, answer
+        for c in answer.citations:  # the others may say more or less of it: "July 1992", "July"
+            assert texts[c.passage.document_id][c.start : c.end] == c.words
+            assert c.words.lower() in answer.text.lower() or answer.text.lower() in c.words.lower(), answer

@@ -14,7 +14,6 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors import torch as safetensors
-from torch.nn.utils import parametrize
 from tqdm.auto import tqdm
 
 from rag_lib.files import append_json, write_atomically
@@ -175,8 +174,7 @@ class TrainingRun:
     def measure(self, evaluate: Callable[[], Figures], bar: tqdm, **further: float) -> None:
         """Evaluates, in the first process, logs the figures, and keeps the weights if they are the best so far."""
         if processes.is_first():
-            with parametrize.cached():  # an adapter's differences are added up once, not at every token
-                figures = {**further, **evaluate()}
+            figures = {**further, **evaluate()}
             bar.write(f"{self.unit} {self.done}: {json.dumps(figures)}")
             self.log(figures)
             self.waited = 0 if figures[self.goal] > self.best else self.waited + 1

@@ -403,13 +403,13 @@ def test_own_pairs_by_the_command_line(tiny, tmp_path, capsys):
 
 def test_the_weights_that_do_best_on_own_held_out_pairs_are_kept(tiny, tmp_path):
     rows = [{"question": p.question, "title": p.passage.title, "text": p.passage.text} for p in PAIRS]
-    for name, part in (("mine", rows[:10]), ("validation", rows[10:])):
+    for name, part in (("mine", rows), ("validation", rows[10:])):  # so tiny an encoder gains only on what it has seen
         (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, part)))
     command = ["train", "retriever", "--data", str(tmp_path), "--output", str(tmp_path / "out"), "--encoder", tiny]
-    assert main([*command, "--epochs", "2", "--batch-size", "4", "--rate", "0.01"]) == 0
+    assert main([*command, "--epochs", "4", "--batch-size", "4", "--rate", "0.01"]) == 0
     log = [json.loads(line) for line in (tmp_path / "out" / "run" / "log.jsonl").read_text().splitlines()]
     looks = [row for row in log if "nDCG@10" in row]
-    assert [row["epoch"] for row in looks] == [0, 1, 2] and all(set(METRICS) < set(row) for row in looks)
+    assert [row["epoch"] for row in looks] == [0, 1, 2, 3, 4] and all(set(METRICS) < set(row) for row in looks)
     trained, held_out = SentenceEncoder(str(tmp_path / "out")), PAIRS[10:]
     found = summary(dense_ranks(trained, held_out, distinct_passages(PAIRS)))
     assert found["nDCG@10"] == pytest.approx(max(row["nDCG@10"] for row in looks), abs=1e-3)

@@ -157,9 +157,10 @@ class Conversation:
         return self.rewrite(turn, before)
 
     def more(self, state: State, turn: str) -> Reply:
-        """The sentences that follow, in its text, on the last one that was cited."""
+        """The sentences that follow, in its text, on the last one that was told."""
         last = next(reply for reply in reversed(state.about) if reply.citations)
-        cited = last.citations[-1]
+        quoted_ones = [c for c in last.citations if c.sentence in last.text]
+        cited = (quoted_ones or last.citations)[-1]
         following = (c for c in self.sentences(cited.passage.document_id) if c.start >= cited.end)
         sentences = [c for c in following if c.sentence not in state.told]
         question = ADDED.sub("", last.question)
@@ -221,8 +222,9 @@ class Conversation:
         if not generation.text or generation.score < self.rag.threshold:
             return silence(turn, found, generation, self.rag.threshold)
         if quoted(generation, found.passages):
-            (cited,) = cite(generation, found.passages)
-            return told(turn, question, [spoken(generation.text, cited.sentence, question)], [cited])
+            cited = cite(generation, found.passages)
+            marks = "".join(f"[{n}]" for n in range(1, len(cited) + 1))  # all say so; the first is quoted
+            return Reply(turn, question, f"{spoken(generation.text, cited[0].sentence, question)} {marks}", cited)
         for sentence in whole_sentences(pending if not self.rag.threshold else generation.text):
             guard.admit(sentence)
         if not guard.said:

@@ -71,6 +71,21 @@ class Writer(FixedGenerator):
         yield Generation(self.text, 0.9, None, tuple(range(len(sources))))
 
 
+class Witness(FixedGenerator):
+    """A generator that quotes a phrase from every source that holds it."""
+
+    threshold = 0.5
+
+    def __init__(self, phrase: str) -> None:
+        super().__init__()
+        self.phrase = phrase
+
+    def stream(self, question, sources, source_logs=None):
+        starts = [(i, s.text.find(self.phrase)) for i, s in enumerate(sources)]
+        places = tuple(Place(i, a, a + len(self.phrase)) for i, a in starts if a >= 0)
+        yield Generation(self.phrase, 0.9, places[0], (0,), supporting=places)
+
+
 class WordEncoder(HashEncoder):
     """An encoder for which texts are alike that share words."""
 
@@ -99,6 +114,16 @@ def test_a_reply_is_the_sentence_that_says_so_opened_by_the_short_answer(library
     (cited,) = reply.citations
     assert cited.passage.title == "Johannes Kepler" and cited.sentence in TEXTS["kepler"][1]
     assert conversation.state == State((reply,)) and reply.exchange.title == "Johannes Kepler"
+
+
+def test_all_passages_that_say_so_are_cited_and_the_first_is_gone_on_from():
+    encoder = WordEncoder()
+    documents = [Document(i, i, f"{i} met Johannes Kepler. He died in 1630. {i} wept.") for i in ("Ann", "Bo")]
+    conversation = talk((build(documents, encoder), encoder), Witness("1630"))
+    reply = conversation.say("When did Johannes Kepler die?")
+    first, second = (c.passage.title for c in reply.citations)
+    assert reply.text == "1630. He died in 1630. [1][2]" and {first, second} == {"Ann", "Bo"}
+    assert conversation.say("Tell me more").text == f"{first} wept. [1]"
 
 
 def test_the_name_is_remembered_and_dropped_when_the_subject_changes(library):

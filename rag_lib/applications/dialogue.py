@@ -159,8 +159,8 @@ class Conversation:
     def more(self, state: State, turn: str) -> Reply:
         """The sentences that follow, in its text, on the last one that was told."""
         last = next(reply for reply in reversed(state.about) if reply.citations)
-        quoted_ones = [c for c in last.citations if c.sentence in last.text]
-        cited = (quoted_ones or last.citations)[-1]
+        as_told = [c for c in last.citations if c.sentence in last.text]
+        cited = max(as_told, key=lambda c: last.text.find(c.sentence), default=last.citations[-1])
         following = (c for c in self.sentences(cited.passage.document_id) if c.start >= cited.end)
         sentences = [c for c in following if c.sentence not in state.told]
         question = ADDED.sub("", last.question)

@@ -188,7 +188,7 @@ def install_distributed() -> None:
     mark, wanted = VENV / f"{STAMP}-distributed", stamp(LOCK, DISTRIBUTED)
     if mark.is_file() and mark.read_text() == wanted:
         return
-    print("Adding Ray and Milvus (about 0.6 GB; once)", flush=True)
+    print("Adding Ray and Milvus (about 0.25 GB; once)", flush=True)
     python = str(venv_python())
     uv = [python, "-m", "uv", "pip", "install", "--python", python, "--no-deps", "--require-hashes"]
     run([*uv, "-r", DISTRIBUTED], uv_environment())

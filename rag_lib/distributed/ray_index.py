@@ -73,7 +73,7 @@ class ActorShard:
         except self.ray.exceptions.GetTimeoutError:
             raise RayUnavailable(f"the shard of {self.folder} has not answered for {SECONDS:g} seconds") from None
         except self.ray.exceptions.RayActorError as error:
-            raise RayUnavailable(f"the shard of {self.folder} cannot be started: {first_line(error)}") from error
+            raise RayUnavailable(f"the shard of {self.folder} cannot be started: {last_line(error)}") from error
 
     def __len__(self) -> int:
         return len(self.ids())
@@ -95,7 +95,7 @@ class ActorShard:
         return self._ask("search", queries, k)
 
 
-def first_line(error: Exception) -> str:
+def last_line(error: Exception) -> str:
     """The last line of what a worker raised, which says what it was."""
     return str(getattr(error, "cause", None) or error).strip().splitlines()[-1]
 

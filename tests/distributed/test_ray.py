@@ -16,7 +16,7 @@ pytest.importorskip("ray.cluster_utils", reason="the extra `distributed` is not 
 import ray
 from ray.cluster_utils import Cluster
 
-from rag_lib.distributed.ray_cluster import connect
+from rag_lib.distributed.ray_cluster import RayUnavailable, connect
 from rag_lib.distributed.ray_encoding import encode_collection, shard_name
 from rag_lib.distributed.ray_index import ray_index
 from rag_lib.indexing.vector_index import NumpyIndex
@@ -25,12 +25,23 @@ TEXTS = [f"text {i}" for i in range(60)]
 NODE = {"num_cpus": 2, "object_store_memory": 78 * 2**20}
 
 
+def started(cluster: Cluster, tries: int = 4, **settings: object):
+    """A node; on a busy machine it may take longer than the half minute for which Ray waits."""
+    try:
+        return cluster.add_node(**NODE, **settings)
+    except Exception:
+        if tries == 1:
+            raise
+        return started(cluster, tries - 1, **settings)
+
+
 @pytest.fixture(scope="module")
 def cluster():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_prestart_worker_first_driver", "0")
-        cluster = Cluster(initialize_head=True, head_node_args=NODE | {"include_dashboard": False})
+        cluster = Cluster()
+        started(cluster, include_dashboard=False)
         connect(cluster.address)
         yield cluster
         ray.shutdown()
@@ -40,7 +51,7 @@ def cluster():
 @pytest.fixture
 def second(cluster):
     """A node that a test may lose."""
-    node = cluster.add_node(**NODE)
+    node = started(cluster)
     yield node
     if node in cluster.worker_nodes:
         cluster.remove_node(node)
@@ -132,3 +143,13 @@ def test_shards_are_found_and_complete_after_an_actor_and_a_node_are_lost(cluste
     assert agree()
     index = ray_index(16, tmp_path, shards=3, cpus=0.1)  # another process opens the same folder
     assert agree() and len(index) == len(one)
+    with pytest.raises(ValueError, match="does not hold 2 shards but 1-of-3"):
+        ray_index(16, tmp_path, shards=2)
+    with pytest.raises(RayUnavailable, match="another encoder than b") as error:
+        ray_index(16, tmp_path, shards=3, encoder="b", cpus=0.1)
+    assert "\n" not in str(error.value)
+
+
+def test_what_a_cluster_has_no_room_for_is_said_at_once(cluster, tmp_path):
+    with pytest.raises(RayUnavailable, match="64 CPUs are needed, the cluster has 2"):
+        encode_collection(["a"], HashEncoder, tmp_path, cpus=64)

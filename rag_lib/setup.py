@@ -1,6 +1,7 @@
 """Setting the course up, and seeing whether a machine is ready for it. Standard library only: it runs before the rest.
 
-`python -m rag_lib.setup install` is what `make` calls; `python -m rag_lib.setup check` is the doctor.
+`python -m rag_lib.setup install` is what `make` calls, `install distributed` adds Ray and Milvus for chapter 15 and the
+tests, `check` is the doctor.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 STAMP = "installed"  # in the environment: what was installed there
+LOCK, DISTRIBUTED = "requirements.txt", "requirements-distributed.txt"
 OLDEST, NEWEST = (3, 11), (3, 13)
 DISK_BYTES = 4_000_000_000
 # The packages on the course's card, under their names on PyPI.
@@ -57,17 +59,17 @@ def check_disk(folder: Path = ROOT, needed: int = DISK_BYTES) -> None:
         raise SetupError(f"{needed / 1e9:.0f} GB of free disk are needed in {folder}, there are {free / 1e9:.1f} GB")
 
 
-def stamp() -> str:
-    """Changes whenever what is to be installed does."""
+def stamp(*names: str) -> str:
+    """Changes whenever what is to be installed, as files of these names say, does."""
     digest = hashlib.sha256(f"{platform.python_version()} {CHAT_MODEL}".encode())
-    for name in ("requirements.txt", "pyproject.toml"):
+    for name in names:
         digest.update((ROOT / name).read_bytes())
     return digest.hexdigest()
 
 
 def locked(name: str) -> str:
     """What requirements.txt says of a package: its version, and the hashes of its files."""
-    text = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    text = (ROOT / LOCK).read_text(encoding="utf-8")
     return re.search(rf"^{re.escape(name)}==\S+(?: .*)?\n(?: +--hash.*\n)+", text, re.MULTILINE).group()
 
 
@@ -142,8 +144,8 @@ def install() -> None:
         SetupError: it cannot be done.
     """
     check_python()
-    mark = VENV / STAMP
-    if mark.is_file() and mark.read_text() == stamp():
+    mark, wanted = VENV / STAMP, stamp(LOCK, "pyproject.toml")
+    if mark.is_file() and mark.read_text() == wanted:
         return
     check_disk()
     print(f"Setting up {VENV} (about 2.3 GB; a few minutes, once)", flush=True)
@@ -161,7 +163,7 @@ def install() -> None:
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         run([*pip, "--require-hashes", "-r", str(only_uv)], environment)
     uv = [python, "-m", "uv", "pip", "install", "--python", python, "--no-deps"]
-    rest = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    rest = (ROOT / LOCK).read_text(encoding="utf-8")
     if sys.platform == "linux":
         # PyPI's torch brings gigabytes of CUDA. PyTorch's own index, asked for torch alone, has the build for the CPU;
         # the hashes of PyPI's files are not those of its files.
@@ -173,7 +175,24 @@ def install() -> None:
         listed.write_text(rest, encoding="utf-8")
         run([*uv, "--require-hashes", "-r", str(listed)], environment)
     run([*uv, "--editable", ".", CHAT_MODEL], environment)
-    mark.write_text(stamp())
+    mark.write_text(wanted)
+
+
+def install_distributed() -> None:
+    """Adds what requirements-distributed.txt locks for this system; returns at once where it is there already.
+
+    Raises:
+        SetupError: it cannot be done.
+    """
+    install()
+    mark, wanted = VENV / f"{STAMP}-distributed", stamp(LOCK, DISTRIBUTED)
+    if mark.is_file() and mark.read_text() == wanted:
+        return
+    print("Adding Ray and Milvus (about 0.25 GB; once)", flush=True)
+    python = str(venv_python())
+    uv = [python, "-m", "uv", "pip", "install", "--python", python, "--no-deps", "--require-hashes"]
+    run([*uv, "-r", DISTRIBUTED], uv_environment())
+    mark.write_text(wanted)
 
 
 @dataclass(frozen=True)
@@ -254,11 +273,14 @@ def check() -> list[Finding]:
 
 
 def main(arguments: Iterable[str]) -> int:
-    """The command line: `install` or `check`."""
-    command = next(iter(arguments), "")
+    """The command line: `install`, `install distributed` or `check`."""
+    command = " ".join(arguments)
     try:
         if command == "install":
             install()
+            return 0
+        if command == "install distributed":
+            install_distributed()
             return 0
         if command == "check":
             findings = check()
@@ -270,7 +292,7 @@ def main(arguments: Iterable[str]) -> int:
     except OSError as error:
         print(f"error: {explain(str(error))}", file=sys.stderr)
         return 1
-    print("usage: python -m rag_lib.setup install|check", file=sys.stderr)
+    print("usage: python -m rag_lib.setup install|install distributed|check", file=sys.stderr)
     return 2
 
 

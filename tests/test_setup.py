@@ -14,8 +14,14 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT, UV = PYPROJECT["project"], PYPROJECT["tool"]["uv"]
 
 
-TEXT = (ROOT / "requirements.txt").read_text().replace(" \\\n   ", "")
+TEXT = "".join((ROOT / name).read_text() for name in (setup.LOCK, setup.DISTRIBUTED)).replace(" \\\n   ", "")
 LOCK = [line for line in TEXT.splitlines() if line and not line.startswith("#")]  # a package a line
+
+
+def listed(name: str) -> list[str]:
+    """The normal names in a list, a package with several builds once."""
+    found = re.findall(r"^([\w.-]+)==", (ROOT / name).read_text(), re.MULTILINE)
+    return sorted({normal(each) for each in found})
 
 
 def locked() -> dict[str, Requirement]:
@@ -36,7 +42,7 @@ def pinned(requirement: Requirement) -> str:
 EXTRAS = PROJECT["optional-dependencies"]
 
 
-@pytest.mark.parametrize("line", [*PROJECT["dependencies"], *EXTRAS["notebooks"], *EXTRAS["serve"], *EXTRAS["dev"]])
+@pytest.mark.parametrize("line", [*PROJECT["dependencies"], *(line for extra in EXTRAS.values() for line in extra)])
 def test_the_lock_meets_what_the_project_declares(line):
     declared = Requirement(line)
     if declared.marker and not declared.marker.evaluate():
@@ -65,6 +71,26 @@ def test_torch_is_pinned_in_the_lock_and_free_in_the_package():
 
 def test_the_lock_names_no_host_and_no_path():
     assert not re.search(r"https?:|file:|/", TEXT)
+
+
+def test_what_is_distributed_comes_apart_and_is_installed_by_the_tests_alone():
+    assert {"ray", "pymilvus", "milvus-lite"} <= set(listed(setup.DISTRIBUTED))
+    assert not set(listed(setup.DISTRIBUTED)) & set(listed(setup.LOCK)), "one version of each, in one of the lists"
+    rules = dict(re.findall(r"^(\w+): (\w+)", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {rule for rule, first in rules.items() if first == "distributed"} == {"test"}
+    assert {rules[rule] for rule in ("lab", "ask", "serve", "distributed")} == {"install"}
+
+
+@pytest.mark.parametrize(("command", "expected"), [("install", []), ("install distributed", [setup.DISTRIBUTED])])
+def test_a_list_is_installed_once(monkeypatch, tmp_path, command, expected):
+    commands = []
+    monkeypatch.setattr(setup, "VENV", tmp_path)
+    monkeypatch.setattr(setup, "run", lambda command, environment: commands.append(command))
+    (tmp_path / setup.STAMP).write_text(setup.stamp(setup.LOCK, "pyproject.toml"))
+    for _ in range(2):
+        assert setup.main(command.split()) == 0
+    assert [each[-1] for each in commands] == expected
+    assert all("--require-hashes" in each and "--no-deps" in each for each in commands)
 
 
 def test_every_package_of_the_lock_has_the_hashes_of_its_files():
@@ -152,7 +178,10 @@ def test_what_runs_on_every_push_is_pinned_and_may_only_read():
 def test_pip_is_never_given_two_indexes_to_choose_from():
     """With two, either could put another package under a name."""
     files = [
-        *(ROOT / name for name in ("README.md", "environment.yml", "Makefile", "pyproject.toml", "requirements.txt"))
+        *(
+            ROOT / name
+            for name in ("README.md", "environment.yml", "Makefile", "pyproject.toml", setup.LOCK, setup.DISTRIBUTED)
+        )
     ]
     files += [*(ROOT / "rag_lib").rglob("*.py"), *(ROOT / ".github").rglob("*.yml")]
     assert not [file.name for file in files if "extra-index" in file.read_text(encoding="utf-8")]

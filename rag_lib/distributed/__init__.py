@@ -1,7 +1,7 @@
 """A collection on several machines, by existing engines (the extra `distributed`).
 
 Vectors and questions go in; the hits that one machine would find come out. `sharding` shows by hand why;
-Milvus keeps the vectors.
+Milvus keeps the vectors, Ray keeps processes running: those that encode, and those that hold the shards.
 """
 
 from rag_lib import exports
@@ -11,5 +11,8 @@ __all__, __getattr__, __dir__ = exports(
     {
         "sharding": "ShardedIndex merge shard_of",
         "milvus": "MilvusIndex MilvusUnavailable",
+        "ray_cluster": "RayUnavailable connect",
+        "ray_encoding": "encode_collection",
+        "ray_index": "ray_index",
     },
 )

@@ -7,7 +7,7 @@ already. So the merge is exact wherever a passage's score does not hang on the o
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 
@@ -31,17 +31,18 @@ class ShardedIndex:
     """A vector index whose vectors lie in several others; every search asks all of them at once.
 
     Args:
-        shards: empty indexes of one dimension. They may be in this process or behind a network.
+        shards: indexes of one dimension, empty unless `ids` are given. They may be in this process or behind a network.
+        ids: what the shards hold already, as a sharded index of as many shards put it there.
 
     Raises:
-        ValueError: there are none, or they are not empty, or of different dimensions.
+        ValueError: there are no shards, they hold something else, or they are of different dimensions.
     """
 
-    def __init__(self, shards: Sequence[VectorIndex]) -> None:
-        if len({s.dimension for s in shards}) != 1 or any(map(len, shards)):
+    def __init__(self, shards: Sequence[VectorIndex], ids: Collection[str] = ()) -> None:
+        if len({s.dimension for s in shards}) != 1 or sum(map(len, shards)) != len(ids):
             raise ValueError("a sharded index needs at least one shard, all empty and of the same dimension")
         self.shards = list(shards)
-        self.ids: set[str] = set()
+        self.ids = set(ids)
         self.dimension = shards[0].dimension
         self.pool = ThreadPoolExecutor(len(shards), thread_name_prefix="shard")
 

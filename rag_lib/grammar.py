@@ -53,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
         "--index", type=new_folder, metavar="FOLDER", help="where changes are kept (default: in the cache folder)"
     )
     serve.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1; others need a token in RAG_TOKEN")
+    serve.add_argument(
+        "--readers", type=there, metavar="FILE", help='who may read what: JSON, {"a token": ["a group"]}'
+    )
     serve.add_argument("--port", type=whole(1, 65535), default=8000, help="default: 8000")
     serve.add_argument("--encoder", type=model_name, metavar="NAME")
     serve.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP)

@@ -18,6 +18,7 @@ from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import load_dossiers, load_products, load_visitors
 from rag_lib.service.assistant import Assistant, LiveCollection
+from rag_lib.service.readers import read_readers
 from rag_lib.service.server import run
 from rag_lib.service.settings import TOKEN_VARIABLE, Settings
 
@@ -68,6 +69,7 @@ def serve(options: argparse.Namespace) -> None:
         host=options.host,
         port=options.port,
         token=os.environ.get(TOKEN_VARIABLE, ""),
+        readers=read_readers(options.readers) if options.readers else {},
         waiting=options.waiting,
         seconds=options.seconds,
         kept_answers=options.kept,

@@ -122,6 +122,14 @@ def parser() -> argparse.ArgumentParser:
     retrieval.add_argument("--figures", type=new_file, metavar="FILE", help="write those of each query, as JSON lines")
     retrieval.set_defaults(command=evaluate_retrieval)
 
+    service = kinds.add_parser("service", help="a running service, again and again: an alarm when its quality falls")
+    service.add_argument("file", type=there, help="rows as for `generation`, or the service's own feedback.jsonl")
+    service.add_argument("--url", default="http://127.0.0.1:8000", help="default: %(default)s; a token in RAG_TOKEN")
+    service.add_argument(
+        "--history", type=new_file, required=True, metavar="FILE", help="rounds are added; compared with its first"
+    )
+    service.set_defaults(command="service.commands:evaluate")
+
     museum = kinds.add_parser("museum", help="the museum's questions: the retrievers and the whole pipeline")
     museum.add_argument(
         "--split", default="validation", choices=("train", "validation", "test"), help="default: validation"

@@ -5,7 +5,7 @@ import json
 import pytest
 from conftest import ROOT
 
-CHAPTERS = ["00_start_here", "01_documents_and_passages", "02_bm25", "03_embeddings", "04_vector_index"]
+CHAPTERS = "00_start_here 01_documents_and_passages 02_bm25 03_embeddings 04_vector_index 14_deployment".split()
 
 
 @pytest.fixture(params=CHAPTERS)

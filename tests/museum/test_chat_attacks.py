@@ -8,7 +8,7 @@ from rag_lib.generation.generators import Generation
 from rag_lib.museum.attacks import Siege, load_attacks
 from rag_lib.museum.chat_attacks import DEFENCES, Reply, main, replies, sample, table
 
-ATTACKS = [a for a in load_attacks() if a.id in ("instructions-01", "theft-01")]
+ATTACKS = [a for a in load_attacks() if a.id in ("instructions-03", "theft-01")]
 
 
 class Obedient:

@@ -87,10 +87,10 @@ def test_a_service_is_watched_from_the_command_line(tmp_path, capsys):
     rows, history = tmp_path / "rows.jsonl", tmp_path / "history.jsonl"
     whole = "She flew in Sputnik 2 on 3 November 1957."
     made = [
-        {"question": f"{word}, when did Laika fly in Sputnik 2?", "title": f"Laika {word}", "context": TEXTS["laika"],
-         "answers": [whole]} for word in "Please Tell Now Well Then Again Oh So And But".split()
-    ]  # fmt: skip
-    rows.write_text("".join(json.dumps(row) + "\n" for row in made))
+        {"question": f"{word}: flew in Sputnik 2 on 3 November 1957?", "title": word, "context": TEXTS["laika"]}
+        for word in "Please Tell Now Well Then Again Oh So And But".split()
+    ]
+    rows.write_text("".join(json.dumps(row | {"answers": [whole]}) + "\n" for row in made))
     assistant = open_service(tmp_path, documents)
     with serving(assistant, Settings(feedback=tmp_path / "f")) as (port, _):
         command = ["evaluate", "service", str(rows), "--url", f"http://127.0.0.1:{port}", "--history", str(history)]

@@ -53,6 +53,9 @@ def parser() -> argparse.ArgumentParser:
         "--index", type=new_folder, metavar="FOLDER", help="where changes are kept (default: in the cache folder)"
     )
     serve.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1; others need a token in RAG_TOKEN")
+    serve.add_argument(
+        "--readers", type=there, metavar="FILE", help='who may read what: JSON, {"a token": ["a group"]}'
+    )
     serve.add_argument("--port", type=whole(1, 65535), default=8000, help="default: 8000")
     serve.add_argument("--encoder", type=model_name, metavar="NAME")
     serve.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP)
@@ -118,6 +121,14 @@ def parser() -> argparse.ArgumentParser:
     retrieval.add_argument("--encoder", type=model_name, metavar="NAME")
     retrieval.add_argument("--figures", type=new_file, metavar="FILE", help="write those of each query, as JSON lines")
     retrieval.set_defaults(command=evaluate_retrieval)
+
+    service = kinds.add_parser("service", help="a running service, again and again: an alarm when its quality falls")
+    service.add_argument("file", type=there, help="rows as for `generation`, or the service's own feedback.jsonl")
+    service.add_argument("--url", default="http://127.0.0.1:8000", help="default: %(default)s; a token in RAG_TOKEN")
+    service.add_argument(
+        "--history", type=new_file, required=True, metavar="FILE", help="rounds are added; compared with its first"
+    )
+    service.set_defaults(command="service.commands:evaluate")
 
     museum = kinds.add_parser("museum", help="the museum's questions: the retrievers and the whole pipeline")
     museum.add_argument(

@@ -20,10 +20,10 @@ LOCAL = "http://127.0.0.1:8000"
 
 
 def open_service(folder: Path, documents=(), generator=None, **more) -> Assistant:
-    """An assistant on documents, kept in a folder."""
+    """An assistant on documents, kept in a folder; its retriever loads no model."""
     encoder = HashEncoder()
     collection = LiveCollection.open(folder / "collection", encoder, documents)
-    return Assistant(collection, encoder, generator or WordReader(), **more)
+    return Assistant(collection, encoder, generator or WordReader(), **{"retriever": "hybrid"} | more)
 
 
 def wait_until(true, seconds: float = 30.0) -> None:

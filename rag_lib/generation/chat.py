@@ -17,7 +17,7 @@ from transformers import (
 )
 from transformers.generation.streamers import BaseStreamer
 
-from rag_lib.generation.chat_prompts import NO_ANSWER, build_chat_prompt, token_ids
+from rag_lib.generation.chat_prompts import BUNDLED_DEFENCE, NO_ANSWER, PromptDefence, build_chat_prompt, token_ids
 from rag_lib.generation.citations import OPEN_MARK, place_of, with_valid_marks, without_marks
 from rag_lib.generation.encoding import computes_in_half
 from rag_lib.generation.generators import Decoding, Generation, Token
@@ -68,7 +68,9 @@ class ChatGenerator:
         decoding: Decoding | None = None,
         most_tokens: int = MOST_TOKENS,
         batch_size: int = 8,
+        defence: PromptDefence = BUNDLED_DEFENCE,
     ) -> None:
+        self.defence = defence
         self.decoding = decoding or Decoding()
         half = computes_in_half() if self.decoding.half is None else self.decoding.half
         self.model = in_bfloat16(model) if half else model
@@ -116,7 +118,7 @@ class ChatGenerator:
         """What the model reads."""
         positions = getattr(self.model.config, "max_position_embeddings", None) or self.most_tokens
         budget = min(self.most_tokens, positions - self.longest(job))
-        prompt = build_chat_prompt(question, sources, self.tokenizer, budget, job)
+        prompt = build_chat_prompt(question, sources, self.tokenizer, budget, job, self.defence)
         return Row(prompt, token_ids(prompt.text, self.tokenizer), job)
 
     def longest(self, job: Job) -> int:

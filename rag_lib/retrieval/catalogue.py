@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from rag_lib.retrieval.fusion import FUSIONS
 if TYPE_CHECKING:  # so that the command line can name the retrievers without loading any model
     from rag_lib.indexing.encoders import Encoder
     from rag_lib.indexing.knowledge_base import KnowledgeBase
+    from rag_lib.retrieval.cross_encoder import CrossEncoder
 
 
 def lexical(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
@@ -47,21 +48,27 @@ def reranked(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
 def read_together(knowledge: KnowledgeBase, encoder: Encoder, folder: Path | None = None) -> Retriever:
     """The hybrid's first hits in the order of a cross-encoder of our own: the museum's, or that of a folder."""
     from rag_lib.models.weights import MUSEUM_CROSS_ENCODER
-    from rag_lib.retrieval.cross_encoder import CrossEncoder
     from rag_lib.retrieval.retrievers import RerankedRetriever
 
-    model = CrossEncoder.load(folder or MUSEUM_CROSS_ENCODER)
+    model = cross_encoder(folder or MUSEUM_CROSS_ENCODER)
     return RerankedRetriever(fused(knowledge, encoder), model, knowledge.passages)
+
+
+@lru_cache(maxsize=1)  # a collection that changes has a new retriever for every version
+def cross_encoder(folder: Path) -> CrossEncoder:
+    """A cross-encoder of our own, loaded once for all retrievers that use the same."""
+    from rag_lib.retrieval.cross_encoder import CrossEncoder
+
+    return CrossEncoder.load(folder)
 
 
 def ensemble(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
     """The hybrid's first hits in the order of late interaction and our cross-encoder together."""
     from rag_lib.models.weights import MUSEUM_CROSS_ENCODER
-    from rag_lib.retrieval.cross_encoder import CrossEncoder
     from rag_lib.retrieval.rerankers import EnsembleReranker, MaxSimReranker
     from rag_lib.retrieval.retrievers import RerankedRetriever
 
-    both = EnsembleReranker([(MaxSimReranker(encoder), 1.0), (CrossEncoder.load(MUSEUM_CROSS_ENCODER), 0.5)])
+    both = EnsembleReranker([(MaxSimReranker(encoder), 1.0), (cross_encoder(MUSEUM_CROSS_ENCODER), 0.5)])
     return RerankedRetriever(fused(knowledge, encoder), both, knowledge.passages)
 
 

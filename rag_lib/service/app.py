@@ -70,6 +70,9 @@ def tell_errors(app: FastAPI) -> None:
     async def unknown(request: Request, error: Unknown) -> JSONResponse:
         return problem(404, "unknown", str(error))
 
+    async def not_yours(request: Request, error: routes.NotYours) -> JSONResponse:
+        return problem(403, "not yours", str(error))
+
     async def taken(request: Request, error: routes.Taken) -> JSONResponse:
         return problem(409, "taken", str(error))
 
@@ -85,6 +88,7 @@ def tell_errors(app: FastAPI) -> None:
 
     app.add_exception_handler(Refused, refused)
     app.add_exception_handler(Unknown, unknown)
+    app.add_exception_handler(routes.NotYours, not_yours)
     app.add_exception_handler(routes.Taken, taken)
     for kind in (EmptyQuestion, QuestionTooLong, UnreadableTurn, NotAbout, NothingFits, routes.Impossible):
         app.add_exception_handler(kind, impossible)

@@ -4,6 +4,8 @@ An answer depends on the question and on the passages found for it, and on nothi
 collection a kept answer is still the right one exactly if the same passages are found with the same scores; looking
 that up costs a search but no reading. Word statistics are of the whole collection, so any change may move any score:
 without the search nothing can be said, and no answer of an older version is given unseen.
+
+Nor is an answer given to anybody with other rights than those for whom it was made.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from dataclasses import dataclass
 
 from rag_lib.pipeline.rag import Found
 from rag_lib.pipeline.tracing import Trace
+from rag_lib.service.readers import Reader
 
 SAME_SCORE = 1e-5  # scores of the same texts differ by less, depending on what they are computed together with
 
@@ -44,7 +47,7 @@ def normalized(question: str) -> str:
 
 
 class AnswerCache:
-    """The answers given last, by question; safe to use from several threads.
+    """The answers given last, by who asked and the question; safe to use from several threads.
 
     Args:
         most: so many are kept; those not asked for longest go first.
@@ -52,18 +55,18 @@ class AnswerCache:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.kept: OrderedDict[str, Kept] = OrderedDict()
+        self.kept: OrderedDict[tuple[Reader, str], Kept] = OrderedDict()
         self.lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.kept)
 
-    def get(self, question: str) -> tuple[str, Kept | None]:
+    def get(self, reader: Reader, question: str) -> tuple[str, Kept | None]:
         """How the question was found ("exact", "normalized" or "miss"), and the answer.
 
         Whether it still holds is for the caller to see.
         """
-        key = normalized(question)
+        key = reader, normalized(question)
         with self.lock:
             kept = self.kept.get(key)
             if kept is None:
@@ -71,9 +74,9 @@ class AnswerCache:
             self.kept.move_to_end(key)
         return ("exact" if kept.trace.question == question else "normalized"), kept
 
-    def put(self, trace: Trace, version: int) -> None:
+    def put(self, reader: Reader, trace: Trace, version: int) -> None:
         """Keeps an answer that is right for a version of the collection."""
-        key = normalized(trace.question)
+        key = reader, normalized(trace.question)
         with self.lock:
             self.kept[key] = Kept(trace, version)
             self.kept.move_to_end(key)

@@ -1,4 +1,4 @@
-"""The command `serve`."""
+"""The commands `serve` and `evaluate service`."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rag_lib.applications.recommendation import ShopAssistant
+from rag_lib.evaluation.squad import read_rows
 from rag_lib.files import ARTICLES, private_cache
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.generators import Decoding
@@ -18,6 +19,8 @@ from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import load_dossiers, load_products, load_visitors
 from rag_lib.service.assistant import Assistant, LiveCollection
+from rag_lib.service.quality import QualityFell, ask_round, http_asker, watch
+from rag_lib.service.readers import read_readers
 from rag_lib.service.server import run
 from rag_lib.service.settings import TOKEN_VARIABLE, Settings
 
@@ -68,6 +71,7 @@ def serve(options: argparse.Namespace) -> None:
         host=options.host,
         port=options.port,
         token=os.environ.get(TOKEN_VARIABLE, ""),
+        readers=read_readers(options.readers) if options.readers else {},
         waiting=options.waiting,
         seconds=options.seconds,
         kept_answers=options.kept,
@@ -75,3 +79,19 @@ def serve(options: argparse.Namespace) -> None:
         log_texts=options.log_texts,
     )
     run(settings, lambda: open_assistant(options, settings))
+
+
+def evaluate(options: argparse.Namespace) -> None:
+    """Asks a running service the rows of a file, keeps the round, and prints its figures.
+
+    Raises:
+        QualityFell: something went the wrong way since the first round; for a timer, a failure that it can tell of.
+        ValueError: the service cannot be asked, or the files hold something else.
+    """
+    rows = read_rows(options.file)
+    latest = ask_round(http_asker(options.url, os.environ.get(TOKEN_VARIABLE, "")), rows, progress=True)
+    found = watch(options.history, latest)
+    for name, figure in latest.figures().items():
+        print(f"{name:8} {figure}")
+    if found:
+        raise QualityFell("since the first round " + "; ".join(found))

@@ -1,4 +1,4 @@
-"""Conversations that go on, each under an id of its own.
+"""Conversations that go on, each under an id of its own, for who began it.
 
 What a visitor says is answered by a `Conversation` over one version of the collection; what was said before is a
 `State` of its own for each visitor, and outlives the version.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from rag_lib.applications.dialogue import State
+from rag_lib.service.readers import Reader
 
 
 class Conversations:
@@ -16,14 +17,14 @@ class Conversations:
 
     def __init__(self, most: int) -> None:
         self.most = most
-        self.states: OrderedDict[str, State] = OrderedDict()
+        self.states: OrderedDict[tuple[Reader, str], State] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self.states)
 
-    def keep(self, conversation_id: str, state: State) -> None:
+    def keep(self, reader: Reader, conversation_id: str, state: State) -> None:
         """Remembers how far a conversation has come."""
-        self.states[conversation_id] = state
-        self.states.move_to_end(conversation_id)
+        self.states[reader, conversation_id] = state
+        self.states.move_to_end((reader, conversation_id))
         while len(self.states) > self.most:
             self.states.popitem(last=False)

@@ -8,7 +8,6 @@ have left. Both are plain ASGI (https://asgi.readthedocs.io).
 from __future__ import annotations
 
 import asyncio
-import hmac
 import secrets
 import time
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from rag_lib.service.readers import Readers
 from rag_lib.service.settings import LOCAL_NAMES, Settings
 from rag_lib.service.watching import LOG, Metrics
 
@@ -94,6 +94,7 @@ class Gate:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self.settings = app, settings
+        self.readers = Readers(settings.token, settings.readers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
@@ -118,7 +119,7 @@ class Gate:
             await until_left(self.app, scope, body, receive, send)
 
     def refusal(self, scope: Scope) -> JSONResponse | None:
-        """Why a request is not let in, if it is not.
+        """Why a request is not let in, if it is not; else its state tells who asks.
 
         Without a token only pages of this service itself may ask: a page elsewhere could make a visitor's browser ask
         (its Origin tells), also under a name of its own that leads to this machine (its Host tells).
@@ -129,11 +130,13 @@ class Gate:
             return problem(421, "wrong host", "this service is for this machine only")
         if origin is not None and urlsplit(origin).netloc != host:
             return problem(403, "wrong origin", "pages from elsewhere may not ask here")
-        if token and scope["path"] not in OPEN_PATHS:
+        if scope["path"] not in OPEN_PATHS:
             scheme, _, shown = headers.get("authorization", "").partition(" ")
-            if scheme.lower() != "bearer" or not hmac.compare_digest(shown.strip().encode(), token.encode()):
+            reader = self.readers.of(shown.strip() if scheme.lower() == "bearer" else "")
+            if reader is None:
                 said = "a token is needed: Authorization: Bearer TOKEN"
                 return problem(401, "no token", said, www_authenticate="Bearer")
+            scope["state"]["reader"] = reader
         return None
 
 

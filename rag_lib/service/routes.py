@@ -16,11 +16,13 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from rag_lib.applications.wishes import Wish, parse_wish
 from rag_lib.indexing.documents import Document
+from rag_lib.indexing.live.access import groups_of
 from rag_lib.indexing.reading.cleaning import clean
 from rag_lib.pipeline.rag import Found
 from rag_lib.service import feedback
-from rag_lib.service.assistant import Change, Told, Unknown
+from rag_lib.service.assistant import Change, Told, rule_for
 from rag_lib.service.events import Events, event
+from rag_lib.service.readers import Reader
 from rag_lib.service.schemas import (
     DOCUMENT_ID,
     Answer,
@@ -52,7 +54,7 @@ from rag_lib.text import shown
 REFUSALS: dict[int | str, dict[str, Any]] = {
     400: {"model": Problem, "description": "No JSON."},
     401: {"model": Problem, "description": "The token is missing or wrong."},
-    403: {"model": Problem, "description": "A page from elsewhere asks."},
+    403: {"model": Problem, "description": "A page from elsewhere asks, or a reader what only the owner may."},
     404: {"model": Problem, "description": "What the request names is not there."},
     408: {"model": Problem, "description": "The request did not arrive in time."},
     413: {"model": Problem, "description": "The request is too large."},
@@ -72,7 +74,30 @@ def service_of(request: Request) -> Service:
     return request.app.state.service
 
 
+def reader_of(request: Request) -> Reader:
+    """Who asks, as the gate has found by the token."""
+    return request.state.reader
+
+
 Shared = Annotated[Service, Depends(service_of)]
+Who = Annotated[Reader, Depends(reader_of)]
+
+
+class NotYours(Exception):
+    """A reader asks for what only the owner may do."""
+
+
+def only_owner(reader: Who) -> None:
+    """Lets the owner pass.
+
+    Raises:
+        NotYours: it is somebody else.
+    """
+    if not reader.is_owner:
+        raise NotYours("only the owner may do this")
+
+
+ONLY_OWNER = [Depends(only_owner)]
 AnyId = Annotated[str, Path(min_length=1, max_length=200)]
 
 
@@ -100,16 +125,16 @@ STREAM = {"content": {"text/event-stream": {"schema": EVENT}}}
 
 
 @router.post("/ask", response_model=Answer, responses={200: STREAM})
-async def ask(asked: Asked, request: Request, service: Shared) -> Any:
+async def ask(asked: Asked, request: Request, service: Shared, reader: Who) -> Any:
     """Answers a question from the documents.
 
     With `stream` the answer comes as server-sent events: `passages` (what was found), `piece` (text, as it is written),
     then `answer` (all of it, as without `stream`) or `error`.
     """
     assistant = service.assistant
-    told = assistant.kept(asked.question)
+    told = assistant.kept(reader, asked.question)
     if told is None and not asked.stream:
-        async with aclosing(service.queue.stream(lambda: assistant.ask(asked.question))) as steps:
+        async with aclosing(service.queue.stream(lambda: assistant.ask(reader, asked.question))) as steps:
             async for step in steps:
                 told = step
     if told is not None:
@@ -117,7 +142,7 @@ async def ask(asked: Asked, request: Request, service: Shared) -> Any:
         if asked.stream:
             return Events(known(told))
         return Answer.of(told)
-    steps = service.queue.stream(lambda: assistant.ask(asked.question))
+    steps = service.queue.stream(lambda: assistant.ask(reader, asked.question))
     first = await anext(steps)  # until work begins, a refusal still has a status of its own
     return Events(streamed(first, steps, request, service))
 
@@ -148,10 +173,10 @@ async def streamed(first: Found, steps: AsyncIterator, request: Request, service
 
 
 @router.post("/chat")
-async def chat(said: Said, request: Request, service: Shared) -> Replied:
+async def chat(said: Said, request: Request, service: Shared, reader: Who) -> Replied:
     """Goes on with a conversation, or begins one: the guide knows what was said before."""
     assistant = service.assistant
-    spoken = await service.queue.do(lambda: assistant.say(said.conversation, said.message))
+    spoken = await service.queue.do(lambda: assistant.say(reader, said.conversation, said.message))
     request.state.facts |= {"turn": spoken.turn, "answered": not spoken.reply.silent, "version": spoken.version}
     if service.settings.log_texts:
         request.state.facts |= {"question": spoken.reply.question, "answer": spoken.reply.text}
@@ -159,20 +184,21 @@ async def chat(said: Said, request: Request, service: Shared) -> Replied:
 
 
 @router.post("/search")
-async def search(searched: Searched, service: Shared) -> list[PassageRead]:
+async def search(searched: Searched, service: Shared, reader: Who) -> list[PassageRead]:
     """The passages that fit best, without an answer."""
     assistant = service.assistant
-    found = await service.queue.do(lambda: assistant.search(searched.query, searched.k))
+    found = await service.queue.do(lambda: assistant.search(reader, searched.query, searched.k))
     return [PassageRead.of(hit, passage) for hit, passage in found]
 
 
 @router.post("/summarize")
-async def summarize(asked: ToSummarize, service: Shared) -> Summary:
+async def summarize(asked: ToSummarize, service: Shared, reader: Who) -> Summary:
     """A text, a document or a dossier in three sentences, in general or for a question."""
     assistant = service.assistant
     if (asked.text is None) == (asked.document is None):
         raise Impossible("name a document or give a text, one of both")
-    document = assistant.document(asked.document) if asked.document is not None else given("text", "", asked.text)
+    named = asked.document is not None
+    document = assistant.document(reader, asked.document) if named else given("text", "", asked.text)
     made = await service.queue.do(lambda: assistant.summarize(document, asked.question))
     return Summary.of(document.title, len(document.text.split()), made)
 
@@ -198,43 +224,47 @@ async def recommend(wished: Wished, service: Shared) -> Recommended:
 @router.get("/documents")
 async def documents(
     service: Shared,
+    reader: Who,
     offset: Annotated[int, Query(ge=0, le=10_000_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=1000)] = 1000,
 ) -> Documents:
     """The documents that questions are answered from."""
     assistant = service.assistant
-    loaded = assistant.loaded
-    listed = [DocumentListed(id=d.id, title=d.title, passages=d.passages) for d in loaded.documents.values()]
+    version = assistant.version
+    listed = [DocumentListed(id=d.id, title=d.title, passages=d.passages) for d in assistant.listed(reader)]
     dossiers = [DocumentListed(id=d.id, title=d.title, passages=0) for d in assistant.dossiers.values()]
     page = listed[offset : offset + limit]
-    return Documents(version=loaded.version, total=len(listed), documents=page, dossiers=dossiers)
+    return Documents(version=version, total=len(listed), documents=page, dossiers=dossiers)
 
 
 @router.get("/documents/{document_id:path}")
-async def document(document_id: AnyId, service: Shared) -> Given:
-    """A document's title and text, as its passages hold them."""
-    found = service.assistant.document(document_id)
-    return Given.model_construct(title=found.title, text=found.text)
+async def document(document_id: AnyId, service: Shared, reader: Who) -> Given:
+    """A document's title and text, and, for the owner, who may read it."""
+    found = service.assistant.document(reader, document_id)
+    rule = groups_of(found) if reader.is_owner else None
+    return Given.model_construct(title=found.title, text=found.text, access=None if rule is None else sorted(rule))
 
 
-@router.post("/documents", status_code=201, responses={409: {"model": Problem, "description": "The id is taken."}})
+TAKEN = {409: {"model": Problem, "description": "The id is taken."}}
+
+
+@router.post("/documents", status_code=201, responses=TAKEN, dependencies=ONLY_OWNER)
 async def add(new: GivenWithId, service: Shared, response: Response) -> Changed:
     """Adds a document; whoever asks after the reply is answered from it too."""
-    if new.id in service.assistant.loaded.documents:
+    if service.assistant.has(new.id):
         raise Taken(f"there is a document {new.id!r} already: PUT replaces it")
     return await put(service, new.id, new)
 
 
-@router.put("/documents/{document_id:path}")
+@router.put("/documents/{document_id:path}", dependencies=ONLY_OWNER)
 async def replace_document(document_id: AnyId, new: Given, service: Shared) -> Changed:
-    """Replaces a document, or adds it."""
-    known_id = document_id in service.assistant.loaded.documents
-    if not known_id and not re.fullmatch(DOCUMENT_ID, document_id):
+    """Replaces a document, or adds it. Without `access` it is for whom the one was that it replaces."""
+    if not service.assistant.has(document_id) and not re.fullmatch(DOCUMENT_ID, document_id):
         raise Impossible("an id has letters, digits, dots, hyphens and brackets, with single spaces or slashes between")
     return await put(service, document_id, new)
 
 
-@router.delete("/documents/{document_id:path}")
+@router.delete("/documents/{document_id:path}", dependencies=ONLY_OWNER)
 async def remove(document_id: AnyId, service: Shared) -> Changed:
     """Removes a document; no question asked after the reply is answered from it."""
     assistant = service.assistant
@@ -260,7 +290,10 @@ def given(document_id: str, title: str, text: str) -> Document:
 async def put(service: Service, document_id: str, new: Given) -> Changed:
     """Has a document added or replaced."""
     assistant, made = service.assistant, given(document_id, new.title, new.text)
-    return changed(service, document_id, await service.queue.do(lambda: assistant.put(made)))
+    if isinstance(new.access, list):
+        made = replace(made, metadata=rule_for(new.access))
+    keeps_rule = new.access is None
+    return changed(service, document_id, await service.queue.do(lambda: assistant.put(made, keeps_rule)))
 
 
 def changed(service: Service, document_id: str, change: Change) -> Changed:
@@ -270,11 +303,9 @@ def changed(service: Service, document_id: str, change: Change) -> Changed:
 
 
 @router.post("/feedback", status_code=201)
-async def judge(judged: Judged, service: Shared) -> Thanks:
+async def judge(judged: Judged, service: Shared, reader: Who) -> Thanks:
     """Keeps what a visitor thinks of an answer, as a row to evaluate on where the right answer is known."""
-    told = service.assistant.told.get(judged.answer)
-    if told is None:
-        raise Unknown("this answer is not remembered any more: ask again")
+    told = service.assistant.judged(reader, judged.answer)
     row = feedback.keep(service.settings.feedback, told, judged.verdict, judged.correction)
     service.metrics.feedback.labels(judged.verdict).inc()
     return Thanks(kept=True, row=row)
@@ -296,7 +327,9 @@ async def ready(service: Shared, response: Response) -> State:
     return State(status="ready", version=service.loaded.version, shop=service.loaded.shop is not None)
 
 
-@router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}})
+@router.get(
+    "/metrics", response_class=Response, responses={200: {"content": {"text/plain": {}}}}, dependencies=ONLY_OWNER
+)
 async def metrics(service: Shared) -> Response:
     """What is counted, for Prometheus."""
     return Response(generate_latest(service.metrics.registry), media_type=CONTENT_TYPE_LATEST)

@@ -17,6 +17,7 @@ from rag_lib.service.assistant import Spoken, Told
 LONGEST_TEXT = 200_000  # characters of a document
 Question = Annotated[str, Field(min_length=1, max_length=2000, examples=["Who was the first woman in space?"])]
 Text = Annotated[str, Field(min_length=1, max_length=LONGEST_TEXT)]
+Group = Annotated[str, Field(pattern=r"^[\w.-]{1,50}$", examples=["staff"])]
 DOCUMENT_ID = r"^[\w(][\w.()-]*([ /][\w(][\w.()-]*)*$"
 DocumentId = Annotated[str, Field(min_length=1, max_length=200, pattern=DOCUMENT_ID, examples=["zog"])]
 
@@ -75,11 +76,14 @@ class Wished(BaseModel):
 
 
 class Given(BaseModel):
-    """A document's title and text."""
+    """A document's title and text, and who may read it."""
 
     model_config = example(title="King Zog", text="King Zog collected 412 umbrellas.")
     title: str = Field("", max_length=300)
     text: Text
+    access: Literal["everybody"] | Annotated[list[Group], Field(max_length=100)] | None = Field(
+        None, description="groups; without it everybody, or whoever might read what this replaces"
+    )
 
 
 class GivenWithId(Given):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 TOKEN_VARIABLE = "RAG_TOKEN"
@@ -16,7 +17,9 @@ class Settings:
     """How a service runs.
 
     Attributes:
-        token: what every request has to show; empty for none, which only this machine may use.
+        token: what the owner shows, who may see and change everything; empty for none, which only this machine may use,
+            and then whoever asks is the owner.
+        readers: the groups of everybody else, by the token that they show; see `readers`.
         waiting: the most requests that wait for the models; further ones are refused.
         seconds: how long a request may wait and be worked on, together.
         most_bytes: the largest body of a request.
@@ -28,7 +31,8 @@ class Settings:
 
     host: str = "127.0.0.1"
     port: int = 8000
-    token: str = ""
+    token: str = field(default="", repr=False)
+    readers: Mapping[str, frozenset[str]] = field(default_factory=dict, repr=False)
     waiting: int = 32
     seconds: float = 30.0
     most_bytes: int = 1_000_000
@@ -44,12 +48,16 @@ class Settings:
                 f"{self.host} can be reached from other machines: set {TOKEN_VARIABLE} to a token of at least "
                 f"{SHORTEST_TOKEN} characters, or leave --host out"
             )
-        if self.token and (
-            len(self.token) < SHORTEST_TOKEN or not self.token.isascii() or not self.token.isprintable()
-        ):
-            raise ValueError(
-                f"{TOKEN_VARIABLE} must have at least {SHORTEST_TOKEN} characters, all of them printable ASCII"
-            )
+        if self.readers and (not self.token or self.token in self.readers):
+            raise ValueError(f"where readers have tokens, the owner needs another one: set {TOKEN_VARIABLE}")
+        for name, token in ((TOKEN_VARIABLE, self.token), *(("a reader's token", token) for token in self.readers)):
+            if (token or name != TOKEN_VARIABLE) and not is_good(token):
+                raise ValueError(f"{name} must have at least {SHORTEST_TOKEN} characters, all of them printable ASCII")
+
+
+def is_good(token: str) -> bool:
+    """Whether a token can be sent in a header and not easily be guessed."""
+    return len(token) >= SHORTEST_TOKEN and token.isascii() and token.isprintable() and token == token.strip()
 
 
 def is_loopback(host: str) -> bool:

@@ -9,6 +9,7 @@ from services import open_service
 from rag_lib.indexing.documents import Document
 from rag_lib.service.assistant import Assistant, Told, Unknown
 from rag_lib.service.cache import AnswerCache, normalized
+from rag_lib.service.readers import OWNER
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ QUESTION = "When did Laika fly in Sputnik 2?"
 
 
 def answer(assistant, question: str) -> Told:
-    return list(assistant.ask(question))[-1]
+    return list(assistant.ask(OWNER, question))[-1]
 
 
 SPELLINGS = [
@@ -33,8 +34,8 @@ SPELLINGS = [
 @pytest.mark.parametrize("other", SPELLINGS)
 def test_a_question_is_known_again_in_another_spelling(assistant, other):
     first = answer(assistant, QUESTION)
-    assert first.cache == "miss" and assistant.kept(QUESTION).cache == "exact"
-    again = assistant.kept(other)
+    assert first.cache == "miss" and assistant.kept(OWNER, QUESTION).cache == "exact"
+    again = assistant.kept(OWNER, other)
     assert again.cache == "normalized" and again.trace.answer == first.trace.answer
     assert again.trace.question != QUESTION, "nobody is shown how others spelt it"
     assert assistant.generator.read == 1
@@ -47,17 +48,17 @@ def test_a_question_of_marks_only_is_not_taken_for_another():
 def test_the_oldest_go_first(assistant):
     cache = AnswerCache(2)
     traces = [answer(assistant, f"What is {name}?").trace for name in ("Laika", "Ham", "Titan")]
-    cache.put(traces[0], 1)
-    cache.put(traces[1], 1)
-    cache.get(traces[0].question)
-    cache.put(traces[2], 1)
-    assert [cache.get(t.question)[0] for t in traces] == ["exact", "miss", "exact"]
+    cache.put(OWNER, traces[0], 1)
+    cache.put(OWNER, traces[1], 1)
+    cache.get(OWNER, traces[0].question)
+    cache.put(OWNER, traces[2], 1)
+    assert [cache.get(OWNER, t.question)[0] for t in traces] == ["exact", "miss", "exact"]
 
 
 def test_a_change_of_what_was_read_forgets_the_answer(assistant):
     before = answer(assistant, QUESTION)
     assistant.put(Document("laika", "Laika", TEXTS["laika"].replace("1957", "1958")))
-    assert assistant.kept(QUESTION) is None and len(assistant.cache) == 0
+    assert assistant.kept(OWNER, QUESTION) is None and len(assistant.cache) == 0
     after = answer(assistant, QUESTION)
     assert "1957" in before.trace.answer.guess and "1958" in after.trace.answer.guess and after.cache == "miss"
 
@@ -68,10 +69,10 @@ def test_a_change_elsewhere_is_looked_at_and_costs_no_reading(tmp_path):
     assistant = open_service(tmp_path, documents, k=1)
     first = answer(assistant, QUESTION)
     assistant.put(Document("other", "Tulips", "Tulips grow in spring."))
-    assert assistant.kept(QUESTION) is None, "nothing is known before it was looked up"
+    assert assistant.kept(OWNER, QUESTION) is None, "nothing is known before it was looked up"
     again = answer(assistant, QUESTION)
     assert again.cache == "rechecked" and again.trace.answer == first.trace.answer and assistant.generator.read == 1
-    assert assistant.kept(QUESTION).cache == "exact" and again.version > first.version
+    assert assistant.kept(OWNER, QUESTION).cache == "exact" and again.version > first.version
 
 
 def test_a_document_that_answers_better_is_used_at_once(assistant):
@@ -100,6 +101,6 @@ def test_with_a_cache_everything_is_answered_as_without(tmp_path_factory, docume
         except Unknown:
             continue
         for question in questions:
-            one, other = answer(assistant, question).trace.answer, assistant.load().rag.ask(question)
+            one, other = answer(assistant, question).trace.answer, assistant.load(OWNER).rag.ask(question)
             assert (one.text, one.guess, one.score) == (other.text, other.guess, other.score)
             assert one.citations == other.citations

@@ -26,6 +26,12 @@ def groups_of(document: Document) -> frozenset[str] | None:
     return frozenset.intersection(*(frozenset(filter(None, map(str.strip, rule.split(",")))) for rule in rules))
 
 
+def may_read(document: Document, groups: Iterable[str]) -> bool:
+    """Whether a reader who belongs to these groups may read a document."""
+    rule = groups_of(document)
+    return rule is None or not rule.isdisjoint(groups)
+
+
 def readable(snapshot: Snapshot, groups: Iterable[str]) -> Snapshot:
     """What a reader who belongs to these groups may see of a snapshot; nothing of the rest is in it or shows in it.
 

@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 
-from rag_lib.exercises import chapter_00, chapter_01, chapter_02, chapter_03, chapter_04, chapter_05
 from rag_lib.exercises.exercise import Exercise, judge
 
 SOLUTIONS = Path(__file__).resolve().parents[2] / "solutions"
-CHAPTERS = {
-    "00": chapter_00.EXERCISES,
-    "01": chapter_01.EXERCISES,
-    "02": chapter_02.EXERCISES,
-    "03": chapter_03.EXERCISES,
-    "04": chapter_04.EXERCISES,
-    "05": chapter_05.EXERCISES,
+CHAPTERS: dict[str, tuple[Exercise, ...]] = {
+    number: import_module(f"rag_lib.exercises.chapter_{number}").EXERCISES
+    for number in "00 01 02 03 04 05 06 07 08 09".split()
 }
 EXERCISES: dict[str, Exercise] = {exercise.name: exercise for group in CHAPTERS.values() for exercise in group}
 given: Counter[str] = Counter()  # how many hints of each exercise have been given

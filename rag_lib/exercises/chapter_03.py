@@ -5,18 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from rag_lib.exercises.exercise import Case, Exercise, Fault
+from rag_lib.exercises.formulas import log_softmax, random, softmax
 
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0], [1, 0, 0, 0, 0]])
 
 
-def random(*shape: int) -> np.ndarray:
-    """Numbers that are the same in every run."""
-    return np.random.default_rng(3).normal(size=shape)
-
-
 def mean_pool_cases() -> list[Case]:
     """No padding, padding, padding only."""
-    states = random(3, 5, 4)
+    states = random(3, 3, 5, 4)
     return [
         Case((states[:1], MASK[:1]), states[:1].mean(axis=1), "a text without padding"),
         Case((states[1:2], MASK[1:2]), states[1:2, :3].mean(axis=1), "a text of 3 tokens and 2 of padding"),
@@ -34,7 +30,7 @@ def pooled(states: np.ndarray, mask: np.ndarray, least: float = 1) -> np.ndarray
 
 def normalise_cases() -> list[Case]:
     """Rows of several lengths, unit rows, a row of zeros."""
-    v = random(4, 3) * np.array([[1], [10], [0.1], [2]])
+    v = random(3, 4, 3) * np.array([[1], [10], [0.1], [2]])
     unit = np.stack([row / np.sqrt(row @ row) for row in v])
     zero = np.array([[3.0, 4.0], [0.0, 0.0]])
     return [
@@ -50,16 +46,9 @@ def divided(v: np.ndarray, by: np.ndarray) -> np.ndarray:
     return np.divide(v, by, out=np.zeros_like(v), where=np.broadcast_to(by, v.shape) != 0)
 
 
-def softmax(scores: np.ndarray, axis: int = -1, shift: bool = True) -> np.ndarray:
-    """Exponentials with sum 1 along an axis."""
-    with np.errstate(all="ignore"):
-        e = np.exp(scores - scores.max(axis=axis, keepdims=True) * shift)
-        return e / e.sum(axis=axis, keepdims=True)
-
-
 def attention_weights_cases() -> list[Case]:
     """No mask, a mask, large scores."""
-    scores, mask = random(4, 4), np.array([1, 1, 1, 0])
+    scores, mask = random(3, 4, 4), np.array([1, 1, 1, 0])
     masked = np.concatenate([softmax(scores[:, :3]), np.zeros((4, 1))], axis=1)
     return [
         Case((scores, mask), masked, "four tokens, the last of them padding"),
@@ -70,7 +59,7 @@ def attention_weights_cases() -> list[Case]:
 
 def cosines_cases() -> list[Case]:
     """Two questions and three passages of different lengths."""
-    q, p = random(2, 4) * 3, random(3, 4) + 0.5
+    q, p = random(3, 2, 4) * 3, random(3, 3, 4) + 0.5
     right = np.array([[a @ b / np.sqrt(a @ a) / np.sqrt(b @ b) for b in p] for a in q])
     return [
         Case((np.array([[2.0, 0.0]]), np.array([[3.0, 3.0]])), np.array([[np.sqrt(0.5)]]), "an angle of 45 degrees"),
@@ -86,7 +75,7 @@ def length(v: np.ndarray) -> np.ndarray:
 
 def contrastive_loss_cases() -> list[Case]:
     """A good batch, a random one, a small temperature."""
-    c = np.clip(random(4, 4), -1, 1)
+    c = np.clip(random(3, 4, 4), -1, 1)
     good = 2 * np.eye(4) - 1
     return [
         Case((c, 1.0), nll(c / 1.0), "τ = 1"),
@@ -98,7 +87,7 @@ def contrastive_loss_cases() -> list[Case]:
 
 def nll(logits: np.ndarray) -> float:
     """The mean of -log softmax on the diagonal."""
-    return float((np.logaddexp.reduce(logits, axis=1) - np.diag(logits)).mean())
+    return float(-np.diag(log_softmax(logits)).mean())
 
 
 EXERCISES = (

@@ -5,13 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from rag_lib.exercises.exercise import Case, Exercise, Fault
+from rag_lib.exercises.formulas import random, unit
 
 NAMES = ["mir", "ham", "laika", "titan", "io"]
-
-
-def random(*shape: int) -> np.ndarray:
-    """Numbers that are the same in every run."""
-    return np.random.default_rng(4).normal(size=shape)
 
 
 def living_names_cases() -> list[Case]:
@@ -45,7 +41,7 @@ def nearest_rows_cases() -> list[Case]:
 def kmeans_step_cases() -> list[Case]:
     """Points around two centres, a centre that nobody is near to, random ones."""
     points = np.array([[0.0, 0.0], [0.0, 2.0], [10.0, 0.0], [10.0, 4.0], [10.0, 2.0]])
-    x, centres = random(30, 3), random(4, 3) + 0.1
+    x, centres = random(4, 30, 3), random(4, 4, 3) + 0.1
     near = ((x[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
     moved = np.stack([x[near == c].mean(axis=0) if (near == c).any() else centres[c] for c in range(4)])
     far = np.array([[1.0, 1.0], [9.0, 1.0], [99.0, 99.0]])
@@ -75,15 +71,10 @@ def or_nan(x: np.ndarray, centres: np.ndarray) -> np.ndarray:
     )
 
 
-def unit(v: np.ndarray) -> np.ndarray:
-    """Rows of length one."""
-    return v / np.linalg.norm(v, axis=1, keepdims=True)
-
-
 def collection() -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
     """Unit vectors, centres, and the rows of each cluster."""
-    x = unit(random(60, 4))
-    centres = unit(random(5, 4))
+    x = unit(random(4, 60, 4))
+    centres = unit(random(4, 5, 4))
     near = squared(x, centres).argmin(axis=1)
     return x, centres, [np.flatnonzero(near == c) for c in range(5)]
 
@@ -91,7 +82,7 @@ def collection() -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
 def search_lists_cases() -> list[Case]:
     """One list, several, all of them, and fewer rows than were asked for."""
     x, centres, lists = collection()
-    q, other = unit(random(2, 4)[::-1] + 0.2)
+    q, other = unit(random(4, 2, 4)[::-1] + 0.2)
     cases = []
     for query, k, probes, about in ((q, 3, 1, "one list"), (other, 5, 2, "two lists"), (q, 5, 5, "all lists"),
                                     (other, 40, 1, "a list with fewer than k rows")):  # fmt: skip
@@ -121,7 +112,7 @@ def table_scores_cases() -> list[Case]:
     """Codes of vectors in two and in three parts."""
     cases = []
     for parts, about in ((2, "vectors in 2 parts"), (3, "vectors in 3 parts")):
-        codebooks, q = random(parts, 4, 2), random(parts * 2)
+        codebooks, q = random(4, parts, 4, 2), random(4, parts * 2)
         codes = np.random.default_rng(parts).integers(0, 4, size=(6, parts)).astype(np.uint8)
         decoded = np.stack([np.concatenate([codebooks[j, c] for j, c in enumerate(code)]) for code in codes])
         cases.append(Case((q, codebooks, codes), decoded @ q, about))

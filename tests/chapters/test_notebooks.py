@@ -72,3 +72,10 @@ def test_a_chapter_has_its_parts(path):
     text = "\n".join(source(c) for c in notebook["cells"] if c["cell_type"] == "markdown")
     for part in ("In this chapter you will", "two CPU cores", "What you know now", "Further reading", "Next:"):
         assert part in text, part
+
+
+def test_a_chapter_with_exercises_leads_to_them():
+    for path in CHAPTERS:
+        if (ROOT / "exercises" / path.name).exists():
+            text = "\n".join(source(c) for c in json.loads(path.read_text(encoding="utf-8"))["cells"])
+            assert f"(../exercises/{path.name})" in text, path.name

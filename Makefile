@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 export Q
 
-.PHONY: help lab test check ask serve install lint format exercises stamp lock clean
+.PHONY: help lab test check ask serve install lint format exercises slides book stamp lock clean
 
 help:
 	@echo "make lab            learn: JupyterLab opens on the first notebook"
@@ -14,6 +14,7 @@ help:
 	@echo "make check          style, and the tests that load no trained model: under 3 minutes"
 	@echo "make lint           check style;   make format: mend it"
 	@echo "make exercises      derive exercises/ anew from solutions/ (what you wrote there is lost)"
+	@echo "make book           the web edition, in build/book/html;   make slides: a page of slides per chapter"
 	@echo "make stamp          write the repository's address of pyproject.toml wherever it is repeated"
 	@echo "make lock           lock requirements.txt anew from pyproject.toml"
 
@@ -44,6 +45,10 @@ format: install
 
 exercises: install
 	@$(BIN)/python -m rag_lib.exercises.derive
+
+slides book: install
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.txt --editable ".[book]"
+	@$(BIN)/python -m rag_lib.classroom.$@
 
 stamp: install
 	@$(BIN)/python -m rag_lib.classroom.address

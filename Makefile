@@ -15,7 +15,7 @@ help:
 	@echo "make lint           check style;   make format: mend it"
 	@echo "make exercises      derive exercises/ anew from solutions/ (what you wrote there is lost)"
 	@echo "make book           the web edition, in build/book/html;   make slides: a page of slides per chapter"
-	@echo "make stamp          write the repository's address of pyproject.toml wherever it is repeated"
+	@echo "make stamp          write the repository's address wherever it is repeated, and the timetable"
 	@echo "make lock           lock requirements.txt anew from pyproject.toml"
 
 install:
@@ -51,7 +51,7 @@ slides book: install
 	@$(BIN)/python -m rag_lib.classroom.$@
 
 stamp: install
-	@$(BIN)/python -m rag_lib.classroom.address
+	@$(BIN)/python -m rag_lib.classroom.address && $(BIN)/python -m rag_lib.classroom.timetable
 
 lock:
 	@env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile -q pyproject.toml --extra notebooks --extra serve --extra dev --universal \

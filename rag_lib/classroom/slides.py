@@ -17,6 +17,7 @@ from nbconvert import SlidesExporter
 
 from rag_lib.classroom.address import ABOUT, BADGE
 from rag_lib.classroom.formulas import with_mathml
+from rag_lib.classroom.sections import heading_of, split_at_headings
 from rag_lib.files import write_atomically
 from rag_lib.setup import ROOT
 
@@ -61,26 +62,26 @@ def reveal_js() -> Path:
     return Path(package.origin).parent / "_static" / "revealjs"
 
 
-def kind_of(cell: nbformat.NotebookNode, before: nbformat.NotebookNode | None) -> str:
+def kind_of(cell: dict, before: dict | None) -> str:
     """Where a cell stands in the slides, in nbconvert's words: code goes below a text and below code that is silent."""
-    if not cell.source or "google.colab" in cell.source:
+    if not cell["source"] or "google.colab" in cell["source"]:
         return "skip"
-    if cell.cell_type == "markdown":
-        return "slide" if cell.source.startswith(("# ", "## ")) else "subslide"
-    follows = before is not None and (before.cell_type == "markdown" or not before.outputs)
+    if cell["cell_type"] == "markdown":
+        return "slide" if heading_of(cell) else "subslide"
+    follows = before is not None and (before["cell_type"] == "markdown" or not before["outputs"])
     return "-" if follows else "subslide"
 
 
-def arranged(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+def arranged(notebook: dict) -> dict:
     """The notebook laid out in slides, without what is only for Colab, its formulas drawn."""
-    before = None
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = with_mathml(BADGE.sub("", cell.source).partition(ABOUT)[0].strip())
+    before, cells = None, split_at_headings(notebook["cells"])
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = with_mathml(BADGE.sub("", cell["source"]).partition(ABOUT)[0].strip())
         kind = kind_of(cell, before)
-        cell.metadata["slideshow"] = {"slide_type": kind}
+        cell["metadata"] = cell["metadata"] | {"slideshow": {"slide_type": kind}}
         before = None if kind == "skip" else cell
-    return notebook
+    return notebook | {"cells": cells}
 
 
 def make_slides(chapters: Sequence[Path], folder: Path = SLIDES) -> list[Path]:
@@ -101,7 +102,7 @@ def make_slides(chapters: Sequence[Path], folder: Path = SLIDES) -> list[Path]:
     pages = []
     for chapter in chapters:
         page, _ = exporter.from_notebook_node(
-            arranged(nbformat.read(chapter, as_version=4)),
+            nbformat.from_dict(arranged(nbformat.read(chapter, as_version=4))),
             {"metadata": {"name": chapter.stem}},
         )
         pages.append(folder / f"{chapter.stem}.html")

@@ -22,7 +22,7 @@ MINUTES_PER_PREDICTION = 2  # a minute to think, a minute to hear two answers
 MINUTES_PER_TASK = 6  # to write a function of a few lines, with the check
 MINUTES_OF_YOUR_OWN = 5  # the learner's own question, at the end of a chapter
 PREDICTION = re.compile(r"\*\*Before you (?:run|read)")
-TASK = re.compile(r"check_yours\(")
+TASK = re.compile(r"\bcheck\w*\(my_")
 SELF_STUDY = ("Exercises", "Further reading")
 INTRODUCTION = """# Timetable
 

@@ -50,7 +50,7 @@ SYSTEMS = {
 OFFLINE = {
     "PIP_NO_INDEX": "1",
     "PIP_FIND_LINKS": "../wheels",  # relative: pip takes a space in a path for the end of it
-    "UV_NO_INDEX": "1",
+    "UV_OFFLINE": "1",
     "UV_FIND_LINKS": "../wheels",
 }
 

@@ -67,7 +67,7 @@ def test_pip_is_told_the_laptops_system_and_checks_the_hashes(tmp_path):
 
 
 def test_the_laptop_installs_from_the_folder_and_from_nowhere_else():
-    assert {"PIP_NO_INDEX", "UV_NO_INDEX"} <= set(OFFLINE)
+    assert {"PIP_NO_INDEX", "UV_OFFLINE"} <= set(OFFLINE)
     for text in scripts().values():
         assert "rag_lib.setup install" in text
         assert all(f"{name}={value}" in text for name, value in OFFLINE.items())

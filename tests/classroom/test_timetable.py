@@ -26,7 +26,7 @@ def test_minutes_are_reckoned_from_what_is_in_a_section():
                 "markdown",
                 "Ten words that still belong to what stood before them.\n\n## 1 First\n\n> **Before you run:** what?",
             ),
-            cell("code", 'check_yours(my_f, f)'),
+            cell("code", "check_yours(my_f, f)"),
             cell("markdown", "## Further reading\n" + "word " * 300),
         ]
     }

@@ -21,6 +21,7 @@ from rag_lib.files import write_atomically
 from rag_lib.setup import CHAT_MODEL, ROOT, locked
 
 BLOCK = re.compile(r"^(\S+==[^\\\n]+?) \\\n(?: +--hash.*\n)+", re.MULTILINE)
+NEWEST = 99  # stands for the newest release of a Python: some packages want more than its first
 BUILDER = "setuptools>=77"  # builds the course itself, and the few packages that come as source
 TORCH_FOR_THE_CPU = "https://download.pytorch.org/whl/cpu"  # on Linux, as in rag_lib/setup.py
 
@@ -62,7 +63,7 @@ def needed(lock: str, system: System, python: str) -> str:
     """
     environment = system.markers | {
         "python_version": python,
-        "python_full_version": f"{python}.99",
+        "python_full_version": f"{python}.{NEWEST}",
         "implementation_name": "cpython",
         "platform_python_implementation": "CPython",
     }
@@ -77,7 +78,7 @@ def needed(lock: str, system: System, python: str) -> str:
 def downloads(folder: Path, name: str, python: str) -> Iterator[list[str]]:
     """The arguments of pip that fetch all wheels; the list that they name is `packages.txt` in the folder."""
     system = SYSTEMS[name]
-    fetch = ["download", "--no-deps", "--dest", str(folder / "wheels"), "--python-version", python]
+    fetch = ["download", "--no-deps", "--dest", str(folder / "wheels"), "--python-version", f"{python}.{NEWEST}"]
     fetch += [word for platform in system.platforms for word in ("--platform", platform)]
     yield [*fetch, "--require-hashes", "-r", str(folder / "packages.txt")]
     yield [*fetch, BUILDER, CHAT_MODEL]

@@ -63,7 +63,7 @@ def test_pip_is_told_the_laptops_system_and_checks_the_hashes(tmp_path):
     assert torch[-1].startswith("torch==") and "https://download.pytorch.org/whl/cpu" in torch
     assert len(list(downloads(tmp_path, "windows", "3.12"))) == 2, "PyPI's torch for Windows is the one for the CPU"
     for arguments in downloads(tmp_path, "windows", "3.12"):
-        assert arguments[4:8] == ["--python-version", "3.12", "--platform", "win_amd64"]
+        assert arguments[4:8] == ["--python-version", "3.12.99", "--platform", "win_amd64"]
 
 
 def test_the_laptop_installs_from_the_folder_and_from_nowhere_else():

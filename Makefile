@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 export Q
 
-.PHONY: help lab test check ask serve install distributed lint format exercises lock clean
+.PHONY: help lab test check ask serve install distributed lint format exercises slides book stamp lock clean
 
 help:
 	@echo "make lab            learn: JupyterLab opens on the first notebook"
@@ -15,6 +15,8 @@ help:
 	@echo "make lint           check style;   make format: mend it"
 	@echo "make exercises      derive exercises/ anew from solutions/ (what you wrote there is lost)"
 	@echo "make distributed    install Ray and Milvus too (chapter 15; part of make test)"
+	@echo "make book           the web edition, in build/book/html;   make slides: a page of slides per chapter"
+	@echo "make stamp          write the repository's address wherever it is repeated, and the timetable"
 	@echo "make lock           lock requirements.txt and requirements-distributed.txt anew from pyproject.toml"
 
 install:
@@ -47,6 +49,13 @@ format: install
 
 exercises: install
 	@$(BIN)/python -m rag_lib.exercises.derive
+
+slides book: install
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.txt --editable ".[book]"
+	@$(BIN)/python -m rag_lib.classroom.$@
+
+stamp: install
+	@$(BIN)/python -m rag_lib.classroom.address && $(BIN)/python -m rag_lib.classroom.timetable
 
 LOCK = env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 \
 	--no-annotate --generate-hashes --custom-compile-command 'make lock'

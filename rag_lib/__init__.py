@@ -4,7 +4,7 @@
 
 Each imports only from those before it: `text`, `files`, `hits` · `models` · `indexing` · `retrieval` · `generation` ·
 `evaluation` · `pipeline` · `plots` · `training` · `applications` · `museum` · `service` · `distributed` · `exercises` ·
-`setup`. What a learner needs is imported from its room: `from rag_lib.indexing import BM25`.
+`setup` · `classroom`. What a learner needs is imported from its room: `from rag_lib.indexing import BM25`.
 """
 
 from collections.abc import Callable

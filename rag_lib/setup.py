@@ -1,7 +1,7 @@
 """Setting the course up, and seeing whether a machine is ready for it. Standard library only: it runs before the rest.
 
 `python -m rag_lib.setup install` is what `make` calls, `install distributed` adds Ray and Milvus for chapter 15 and the
-tests, `check` is the doctor.
+tests, `check` is the doctor, `report` is for asking for help.
 """
 
 from __future__ import annotations
@@ -272,8 +272,38 @@ def check() -> list[Finding]:
     ]
 
 
+def commit() -> str:
+    """Which commit of the course this is; raises where git or its folder is missing."""
+    command = ["git", "-C", str(ROOT), "log", "-1", "--format=%h of %cs"]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def machine() -> str:
+    """The operating system and the processors; nothing by which its owner could be known."""
+    return f"{platform.system()} {platform.release()}, {platform.machine()}, {os.cpu_count()} processors"
+
+
+def environment() -> str:
+    """Where this Python's packages lie: the course's own environment, Colab, or another one."""
+    if "google.colab" in sys.modules or "COLAB_RELEASE_TAG" in os.environ:
+        return "Colab"
+    return "the course's .venv" if Path(sys.prefix) == VENV else "another one than the course's .venv"
+
+
+def report() -> list[Finding]:
+    """What somebody needs to know who is asked for help: the machine, the course, and what the doctor finds."""
+    free = f"{shutil.disk_usage(ROOT).free / 1e9:.0f} GB free"
+    return [
+        inspect("Course", "fetched without git", commit),
+        inspect("Machine", "", machine),
+        inspect("Disk", "", lambda: free),
+        inspect("Environment", "", environment),
+        *check(),
+    ]
+
+
 def main(arguments: Iterable[str]) -> int:
-    """The command line: `install`, `install distributed` or `check`."""
+    """The command line: `install`, `install distributed`, `check` or `report`."""
     command = " ".join(arguments)
     try:
         if command == "install":
@@ -282,8 +312,8 @@ def main(arguments: Iterable[str]) -> int:
         if command == "install distributed":
             install_distributed()
             return 0
-        if command == "check":
-            findings = check()
+        if command in ("check", "report"):
+            findings = check() if command == "check" else report()
             print("\n".join(map(str, findings)))
             return 0 if all(f.ok for f in findings) else 1
     except SetupError as error:
@@ -292,7 +322,7 @@ def main(arguments: Iterable[str]) -> int:
     except OSError as error:
         print(f"error: {explain(str(error))}", file=sys.stderr)
         return 1
-    print("usage: python -m rag_lib.setup install|install distributed|check", file=sys.stderr)
+    print("usage: python -m rag_lib.setup install|install distributed|check|report", file=sys.stderr)
     return 2
 
 

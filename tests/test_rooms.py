@@ -11,7 +11,7 @@ LIBRARY = ROOT / "rag_lib"
 # From the bottom: a room imports only from those before it.
 ORDER = (
     "text files hits models indexing retrieval generation evaluation pipeline plots training applications museum "
-    "service distributed exercises setup options grammar __main__"
+    "service distributed exercises setup classroom options grammar __main__"
 ).split()
 ROOMS = sorted(p.parent for p in LIBRARY.rglob("__init__.py") if p.parent != LIBRARY)
 

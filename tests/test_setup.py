@@ -3,6 +3,7 @@
 import re
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -154,6 +155,15 @@ def test_the_doctor_finds_this_machine_ready():
     findings = setup.check()
     assert [f for f in findings if not f.ok] == []
     assert str(findings[0]).startswith("[ok] Python: 3.")
+
+
+def test_a_report_says_what_a_helper_needs_and_nothing_about_the_owner(monkeypatch, capsys):
+    monkeypatch.setattr(setup, "check", lambda: [setup.inspect("FAISS", "", lambda: "works")])
+    assert setup.main(["report"]) == 0
+    text = capsys.readouterr().out
+    titles = [line.split("] ")[1].split(":")[0] for line in text.splitlines()]
+    assert titles == ["Course", "Machine", "Disk", "Environment", "FAISS"]
+    assert str(Path.home()) not in text and str(ROOT) not in text
 
 
 def test_the_doctor_reports_instead_of_failing():

@@ -8,14 +8,6 @@ from conftest import ROOT
 
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 NOTEBOOKS = [*CHAPTERS, *sorted((ROOT / "solutions").glob("*.ipynb"))]
-FIRST_CODE_CELL = """import os
-import sys
-
-if "google.colab" in sys.modules:
-    repository = os.environ.get("RAG_REPOSITORY", "https://github.com/rag-from-scratch/rag-from-scratch")
-    !git clone --quiet --depth 1 {repository} rag-from-scratch
-    %pip install --quiet --editable rag-from-scratch
-    sys.path.insert(0, os.path.abspath("rag-from-scratch"))"""
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: f"{path.parent.name}/{path.stem}")
@@ -44,10 +36,6 @@ def test_outputs_are_from_one_run_on_a_fresh_kernel(notebook):
     assert [c["execution_count"] for c in cells] == list(range(1, len(cells) + 1))
     assert len(outputs(notebook)) >= len(cells) / 3
     assert [o for o in outputs(notebook) if o["output_type"] == "error"] == []
-
-
-def test_it_runs_on_colab_from_its_first_cell(notebook):
-    assert source(code_cells(notebook)[0]) == FIRST_CODE_CELL
 
 
 def test_cells_are_small(notebook):

@@ -21,7 +21,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from rag_lib.evaluation.answers import f1, score_answers
 from rag_lib.evaluation.statistics import bootstrap, paired_difference
 from rag_lib.files import ARTICLES
-from rag_lib.generation.encoding import computes_in_half
 from rag_lib.generation.generators import Decoding
 from rag_lib.generation.jobs import ANSWER
 from rag_lib.generation.prompts import BUNDLED
@@ -29,6 +28,7 @@ from rag_lib.generation.seq2seq import Seq2SeqGenerator
 from rag_lib.indexing.documents import Source
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.store import open_folder
+from rag_lib.models.processor import computes_in_half
 from rag_lib.models.weights import MUSEUM_ENCODER, load_generator
 from rag_lib.museum.collection import load_questions
 from rag_lib.pipeline.rag import vote

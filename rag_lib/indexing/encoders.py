@@ -100,6 +100,7 @@ class MiniLMEncoder:
     def __init__(self, name: str | None = None) -> None:
         self.name = name or DEFAULT_ENCODER
         self.bert, self.tokenizer = load_minilm()
+        self.bert.config.use_cache = False  # as Sentence Transformers has it; only decoders have a use for a cache
         if difference := adapter_folder(self.name):
             with hub_errors(self.name):
                 apply_adapter(self.bert, load_adapter(difference))

@@ -56,7 +56,8 @@ def opened(options: argparse.Namespace) -> tuple[RAG, Encoder]:
         knowledge = open_folder(options.documents, encoder, progress=True)
     report(knowledge.skipped)
     report_cut(knowledge.cut)
-    return RAG(knowledge, make_retriever(options.retriever, knowledge, encoder), generator, options.k), encoder
+    retriever = make_retriever(options.retriever, knowledge, encoder, half=None)
+    return RAG(knowledge, retriever, generator, options.k), encoder
 
 
 def ask(options: argparse.Namespace) -> None:

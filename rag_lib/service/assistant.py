@@ -130,7 +130,7 @@ class Assistant:
         loaded = getattr(self, "loaded", None)
         if loaded is None or loaded.version != snapshot.version:
             knowledge = snapshot.knowledge
-            retriever = make_retriever(DEFAULT, knowledge, self.encoder)
+            retriever = make_retriever(DEFAULT, knowledge, self.encoder, half=None)
             counts = Counter((p.document_id, p.title) for p in knowledge.passages.values())
             documents = {i: Listed(i, title, count) for (i, title), count in sorted(counts.items())}
             rag = RAG(knowledge, retriever, self.generator, self.k)

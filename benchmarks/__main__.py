@@ -57,9 +57,7 @@ def main() -> None:
     parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"of {', '.join(SUBJECTS)} (default: all)")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 100_000], metavar="N", help="passages")
     parser.add_argument("--rounds", type=int, default=5, metavar="R", help="turns that each peer takes (default: 5)")
-    parser.add_argument(
-        "--items", type=int, default=200, metavar="N", help="queries, texts or questions (default: 200)"
-    )
+    parser.add_argument("--items", type=int, default=200, metavar="N", help="queries or texts (default: 200)")
     parser.add_argument("--output", type=Path, default=Path("build/benchmarks"), metavar="FOLDER")
     options = parser.parse_args()
     if unknown := set(options.subjects) - set(SUBJECTS):

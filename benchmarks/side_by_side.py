@@ -1,13 +1,14 @@
 """Peers do the same work in turns, on one machine, in one run.
 
-Each is first built and warmed up, which is told apart. Then come rounds in which all take one turn, each round beginning
-with another, so that whatever else the machine does burdens all alike. Told are medians with quartiles, and the ratio
-to the first peer: the median of the ratios within the rounds.
+Each is first built, which is told apart, and warmed up. Then come rounds in which all take one turn, each round
+beginning with another, so that whatever else the machine does burdens all alike. A turn repeats the work until it has
+taken a while. Told are medians with quartiles, and the ratio to the first peer: the median of those within the rounds.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import platform
 import re
@@ -17,6 +18,8 @@ from pathlib import Path
 from time import perf_counter
 
 import numpy as np
+
+TURN = 0.1  # seconds that a turn takes at least
 
 Round = Callable[[], object]  # does all the work once and returns what it found
 
@@ -71,11 +74,16 @@ class Row:
         )
 
 
-def timed(call: Callable[[], object]) -> tuple[float, object]:
+def timed(call: Callable[[], object], clock: Callable[[], float] = perf_counter) -> tuple[float, object]:
     """The seconds that a call took, and its result."""
-    start = perf_counter()
+    start = clock()
     result = call()
-    return perf_counter() - start, result
+    return clock() - start, result
+
+
+def turn(run: Round, repeats: int, clock: Callable[[], float]) -> float:
+    """The seconds of one run, out of several in a row."""
+    return timed(lambda: [run() for _ in range(repeats)][:0], clock)[0] / repeats
 
 
 def side_by_side(
@@ -85,24 +93,28 @@ def side_by_side(
     rounds: int,
     items: int,
     quality: Callable[[object, object], str] = lambda first, own: "",
+    clock: Callable[[], float] = perf_counter,
 ) -> Iterator[Row]:
     """Measures the peers that are installed, and names the others.
 
     Args:
         items: how many pieces of work a round holds.
         quality: says in words what a peer found, from what the first peer found and what it found itself.
+        clock: seconds; `time.process_time` leaves out what other processes take.
     """
     if missing := [peer.name for peer in peers if not peer.installed]:
         print(f"  left out, not installed: {', '.join(missing)}")
     peers = [peer for peer in peers if peer.installed]
-    built = {peer.name: timed(peer.build) for peer in peers}
+    for peer in peers:
+        importlib.import_module(peer.package)  # is no part of building
+    built = {peer.name: timed(peer.build, clock) for peer in peers}
     found = {name: run() for name, (_, run) in built.items()}  # the warm-up
+    repeats = {name: math.ceil(TURN / max(turn(run, 1, clock), 1e-6)) for name, (_, run) in built.items()}
     seconds: dict[str, list[float]] = {peer.name: [] for peer in peers}
     names = list(seconds)
-    for turn in range(rounds):
-        for i in range(len(names)):
-            name = names[(turn + i) % len(names)]
-            seconds[name].append(timed(built[name][1])[0])
+    for number in range(rounds):
+        for name in (names * 2)[number % len(names) :][: len(names)]:
+            seconds[name].append(turn(built[name][1], repeats[name], clock))
     first = np.array(seconds[names[0]])
     for peer in peers:
         own = np.array(seconds[peer.name])

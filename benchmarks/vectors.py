@@ -69,18 +69,21 @@ def kinds(vectors: np.ndarray, queries: np.ndarray) -> list[Peer]:
     return [*there, Peer("hnswlib", shape, lambda: hnswlib(vectors, queries, 1), "hnswlib")]
 
 
+def exact(vectors: np.ndarray, queries: np.ndarray, batch: int) -> list[Peer]:
+    """FAISS's exact search, bare and under our ids."""
+    return [
+        Peer("FAISS", "IndexFlatIP", lambda: bare(vectors, queries, batch), "faiss"),
+        Peer("rag_lib", "flat", lambda: ours(vectors, queries, batch, "flat")),
+    ]
+
+
 def measure(sizes: Sequence[int], rounds: int, items: int) -> Iterator[Row]:
     """Exact search by the size of a batch, then the kinds of index."""
-    queries = vectors_in_groups(max(items, max(BATCHES)), DIMENSION, seed=1)
+    queries = vectors_in_groups(max(items, *BATCHES), DIMENSION, seed=1)
     for size in sizes:
         vectors = vectors_in_groups(size, DIMENSION, seed=2)
         for batch in BATCHES:
-            asked = queries[: max(batch, items)]
-            exact = [
-                Peer("FAISS", "IndexFlatIP", lambda b=batch, q=asked: bare(vectors, q, b), "faiss"),
-                Peer("rag_lib", "flat", lambda b=batch, q=asked: ours(vectors, q, b, "flat")),
-            ]
-            case = f"{size:,} vectors, {batch} queries at a time"
-            yield from side_by_side("vectors", case, exact, rounds, len(asked), recall)
+            asked, case = queries[: max(batch, items)], f"{size:,} vectors, {batch} queries at a time"
+            yield from side_by_side("vectors", case, exact(vectors, asked, batch), rounds, len(asked), recall)
         some = queries[:items]
         yield from side_by_side("vectors", f"{size:,} vectors, kinds", kinds(vectors, some), rounds, len(some), recall)

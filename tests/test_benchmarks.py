@@ -1,6 +1,7 @@
 """The speed that was reached is kept: no recorded ratio to a peer may fall by half."""
 
 import json
+from time import process_time
 
 import numpy as np
 import pytest
@@ -21,16 +22,13 @@ def bm25_row() -> Row:
         Peer("bm25s", "", lambda: bm25.theirs(documents, queries, True, "numpy"), "bm25s"),
         Peer("rag_lib", "", lambda: bm25.ours(documents, queries, True)),
     ]
-    return list(side_by_side("bm25", "small", peers, ROUNDS, len(queries), bm25.same_scores))[1]
+    return list(side_by_side("bm25", "small", peers, ROUNDS, len(queries), bm25.same_scores, process_time))[1]
 
 
 def vector_row() -> Row:
     some, queries = unit_vectors(3_000, vectors.DIMENSION, 0), unit_vectors(50, vectors.DIMENSION, 1)
-    peers = [
-        Peer("FAISS", "", lambda: vectors.bare(some, queries, 1), "faiss"),
-        Peer("rag_lib", "", lambda: vectors.ours(some, queries, 1, "flat")),
-    ]
-    return list(side_by_side("vectors", "small", peers, ROUNDS, len(queries), vectors.recall))[1]
+    peers = vectors.exact(some, queries, batch=1)
+    return list(side_by_side("vectors", "small", peers, ROUNDS, len(queries), vectors.recall, process_time))[1]
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,4 @@ def measure(sizes: Sequence[int], rounds: int, items: int) -> Iterator[Row]:
         n = np.log([size for size, _ in of])
         build = np.polyfit(n, np.log([row.build_s for _, row in of]), 1)[0]
         search = np.polyfit(n, -np.log([row.items_per_s for _, row in of]), 1)[0]
-        print(
-            f"  {name}: build time grows with exponent {build:.2f}, a search with {search:.2f}; at most {THEORY} by theory"
-        )
+        print(f"  {name}: exponents {build:.2f} of building, {search:.2f} of a search; at most {THEORY} by theory")

@@ -4,7 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 BIN := .venv/bin
 export Q
 
-.PHONY: help lab test check ask serve install distributed lint format exercises slides book stamp lock clean
+.PHONY: help lab test check bench ask serve install distributed lint format exercises slides book stamp lock clean
 
 help:
 	@echo "make lab            learn: JupyterLab opens on the first notebook"
@@ -12,6 +12,7 @@ help:
 	@echo "make serve          the museum as a web page, on this machine"
 	@echo "make test           run all tests"
 	@echo "make check          style, and the tests that load no trained model: under 3 minutes"
+	@echo "make bench          how fast, beside every peer that is installed: under 15 minutes"
 	@echo "make lint           check style;   make format: mend it"
 	@echo "make exercises      derive exercises/ anew from solutions/ (what you wrote there is lost)"
 	@echo "make distributed    install Ray and Milvus too (chapter 15; part of make test)"
@@ -34,6 +35,9 @@ test: distributed # two files at a time, one thread each
 
 check: lint
 	@$(BIN)/python -m pytest tests -m "not model"
+
+bench: install
+	@$(BIN)/python -m benchmarks
 
 ask: install
 	@$(BIN)/python -m rag_lib ask -- "$$Q"

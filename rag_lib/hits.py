@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+COLUMNS = 512
+
 
 class Hit(NamedTuple):
     """A passage found: its id and its score (higher is better)."""
@@ -46,12 +48,26 @@ def best(hits: list[Hit], k: int) -> list[Hit]:
     return sorted(hits, key=lambda h: (-h.score, h.id))[:k]
 
 
+def at_most_the_kth(scores: np.ndarray, k: int) -> float:
+    """A lower bound of the k-th highest score, found in one pass; -inf where they are few.
+
+    The scores are laid out in rows; the highest of each column are different ones, so that the k-th best of them is no
+    better than the k-th best of all.
+    """
+    rows = len(scores) // COLUMNS
+    if not rows or k > COLUMNS:
+        return -np.inf
+    highest = scores[: rows * COLUMNS].reshape(rows, COLUMNS).max(axis=0)
+    return np.partition(highest, -k)[-k]
+
+
 def top_k(ids: Sequence[str], scores: np.ndarray, k: int, above: float = -np.inf) -> list[Hit]:
     """The at most k ids whose scores (len(ids),) are highest and above `above`, best first, ties by id.
 
     All that tie with the k-th are kept until the ids decide, so that the result does not depend on the order of `ids`.
     """
-    found = np.flatnonzero(scores > above)
+    floor = at_most_the_kth(scores, k)
+    found = np.flatnonzero(scores >= floor if floor > above else scores > above)
     if len(found) > k:
         threshold = np.partition(scores[found], -k)[-k]
         found = found[scores[found] >= threshold]

@@ -12,7 +12,7 @@ from rag_lib.applications.dialogue import Conversation, Reply, UnreadableTurn
 from rag_lib.applications.grounding import Claim
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.generators import Decoding
-from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.indexing.encoders import make_encoder
 from rag_lib.pipeline.commands import opened
 from rag_lib.retrieval.base import QuestionTooLong
 from rag_lib.text import shown
@@ -68,7 +68,7 @@ def summarize(options: argparse.Namespace) -> None:
     document = summarization.read_document(options.file)
     method = options.method or ("retrieve" if options.generator else "sentences")
     generator = make_generator(options.generator, Decoding(half=None)) if method in summarization.WRITING else None
-    encoder = SentenceEncoder(options.encoder)
+    encoder = make_encoder(options.encoder)
     summary = summarization.summarize(document, encoder, generator, options.question, method)
     print(f"{document.title} ({len(document.text.split()):,} words)\n")
     print(textwrap.fill(summary.text, 100) or "Nothing of what was written is supported by the text.")

@@ -19,13 +19,13 @@ from transformers.generation.streamers import BaseStreamer
 
 from rag_lib.generation.chat_prompts import BUNDLED_DEFENCE, NO_ANSWER, PromptDefence, build_chat_prompt, token_ids
 from rag_lib.generation.citations import OPEN_MARK, place_of, with_valid_marks, without_marks
-from rag_lib.generation.encoding import computes_in_half
 from rag_lib.generation.generators import Decoding, Generation, Token
 from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY, REWRITE, SUMMARIZE, Job
 from rag_lib.generation.prompts import Prompt
 from rag_lib.generation.streaming import tokens_of
 from rag_lib.indexing.documents import Source
 from rag_lib.models.chat import in_bfloat16, load_chat
+from rag_lib.models.processor import computes_in_half
 
 MOST_TOKENS = 2048  # of a prompt: more than this takes too long on a laptop
 LOOP = 8  # so many tokens in a row are not written twice

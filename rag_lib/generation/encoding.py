@@ -13,11 +13,6 @@ from transformers.modeling_outputs import BaseModelOutput
 IGNORED = -100  # the label that cross-entropy leaves out
 
 
-def computes_in_half() -> bool:
-    """Whether this machine's processor multiplies matrices in bfloat16."""
-    return bool(torch.cpu.get_capabilities().get("avx512_bf16") or torch.cpu.get_capabilities().get("amx_bf16"))
-
-
 def encode_apart(
     model: PreTrainedModel,
     input_ids: torch.Tensor,

@@ -14,13 +14,14 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from rag_lib.generation.casing import restore_case
 from rag_lib.generation.constraints import PassageConstraint, SentenceConstraint, continuation_pieces, empty_words
-from rag_lib.generation.encoding import computes_in_half, encode_apart
+from rag_lib.generation.encoding import encode_apart
 from rag_lib.generation.generators import Decoding, Generation, Place, Token, check_sources
 from rag_lib.generation.jobs import ANSWER, QUOTE, Job
 from rag_lib.generation.prompts import BUNDLED, PromptFormat, build_prompt, cut_to_fit, format_for
 from rag_lib.generation.quotation import Item, best_supported, occurrences, tokenize, whole_sentences
 from rag_lib.generation.streaming import common_start, tokens_of
 from rag_lib.indexing.documents import Source
+from rag_lib.models.processor import computes_in_half
 from rag_lib.models.weights import is_bundled, load_generator
 
 POSITIONS = 512  # of models that name no limit of their own (T5)

@@ -14,7 +14,7 @@ __all__, __getattr__, __dir__ = exports(
         "analysis": "STOP_WORDS Analyzer",
         "budget": "Budget fit",
         "bm25": "BM25",
-        "encoders": "Encoder SentenceEncoder",
+        "encoders": "Encoder MiniLMEncoder SentenceEncoder make_encoder",
         "vector_index": "FaissIndex NumpyIndex VectorIndex make_index",
         "knowledge_base": "IndexSettings KnowledgeBase build",
         "live.versions": "Snapshot",

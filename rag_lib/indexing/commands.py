@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from rag_lib.indexing.documents import Skipped, folder_digest, load_documents
-from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.indexing.encoders import make_encoder
 from rag_lib.indexing.knowledge_base import build
 from rag_lib.indexing.store import check_ours, save
 
@@ -36,7 +36,7 @@ def report_cut(count: int) -> None:
 def index(options: argparse.Namespace) -> None:
     """Builds and saves an index."""
     check_ours(options.index)  # before the work
-    encoder = SentenceEncoder(options.encoder)
+    encoder = make_encoder(options.encoder)
     collection = load_documents(options.documents)
     report(collection.skipped)
     source = folder_digest(options.documents)

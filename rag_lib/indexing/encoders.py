@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 import torch  # before faiss: the other order crashes on macOS
+from torch.nn import functional as F
 from tqdm.auto import tqdm
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from rag_lib.hits import check_texts
 from rag_lib.indexing.budget import Budget
@@ -22,12 +24,22 @@ from rag_lib.models.weights import (
     encoder_source,
     hub_errors,
     load_adapter,
+    load_minilm,
     tokenizer_state,
 )
 
 BATCH_SIZE = 16  # on a CPU faster than larger ones, and results are the same from run to run only for one size
-
-
+MINILM_TOKENS = 256  # that the bundled encoder reads of a text, with its own two
+# The rest of what Sentence Transformers says of the bundled encoder; a test holds it to that.
+MINILM_SETTINGS = (
+    ("Transformer", {
+        "transformer_task": "feature-extraction",
+        "modality_config": {"text": {"method": "forward", "method_output_name": "last_hidden_state"}},
+        "module_output_name": "token_embeddings",
+    }),
+    ("Pooling", {"embedding_dimension": 384, "pooling_mode": "mean", "include_prompt": True}),
+    ("Normalize", {"module_input_name": "sentence_embedding", "module_output_name": "sentence_embedding"}),
+)  # fmt: skip
 UNIMPORTANT = ("_name_or_path", "transformers_version", "architectures", "dtype")  # in a model's configuration
 
 
@@ -56,6 +68,83 @@ class Encoder(Protocol):
 
     def encode_query_tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
         """For each text a unit vector for each of its tokens, (tokens, dimension), float32."""
+
+
+def digest_of(
+    tokenizer: PreTrainedTokenizerBase,
+    weights: Mapping[str, torch.Tensor],
+    config: PretrainedConfig,
+    modules: Sequence,
+    *settings: object,
+) -> str:
+    """SHA-256 over all that shapes an encoder's vectors: weights, tokenizer, pooling, configuration and prompts."""
+    digest = hashlib.sha256(tokenizer_state(tokenizer).encode())
+    for key, value in sorted(weights.items()):
+        digest.update(key.encode())
+        digest.update(value.cpu().contiguous().numpy())
+    important = {k: v for k, v in config.to_diff_dict().items() if k not in UNIMPORTANT}
+    digest.update(json.dumps([modules, important, *settings], sort_keys=True, default=str).encode())
+    return digest.hexdigest()
+
+
+class MiniLMEncoder:
+    """The bundled encoder by Transformers alone: the vectors of `SentenceEncoder`, but ready seconds sooner.
+
+    Args:
+        name: all-MiniLM-L6-v2, museum-minilm, or a folder that `train retriever` wrote as a difference.
+
+    Raises:
+        ModelUnavailable: the model is neither on this machine nor to be had from the hub, or damaged.
+    """
+
+    def __init__(self, name: str | None = None) -> None:
+        self.name = name or DEFAULT_ENCODER
+        self.bert, self.tokenizer = load_minilm()
+        self.bert.config.use_cache = False  # as Sentence Transformers has it; only decoders have a use for a cache
+        if difference := adapter_folder(self.name):
+            with hub_errors(self.name):
+                apply_adapter(self.bert, load_adapter(difference))
+        self.dimension = self.bert.config.hidden_size
+        self.budget = Budget(self.tokenizer, MINILM_TOKENS - self.tokenizer.num_special_tokens_to_add())
+
+    def fingerprint(self) -> str:
+        """As `SentenceEncoder.fingerprint`: an index that one of them made is the other's as well."""
+        weights = {f"0.model.{key}": value for key, value in self.bert.state_dict().items()}
+        settings = MINILM_TOKENS, None, {"query": "", "document": ""}  # vectors are not cut; there are no prompts
+        return digest_of(self.tokenizer, weights, self.bert.config, MINILM_SETTINGS, *settings)
+
+    @torch.inference_mode()
+    def _read(self, texts: Sequence[str], progress: bool = False) -> Iterator[tuple[int, torch.Tensor]]:
+        """The number of each text with the states (tokens, dimension) of its tokens, the shortest text first."""
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # like lengths together: less padding
+        for start in tqdm(range(0, len(order), BATCH_SIZE), desc="embedding", disable=not progress):
+            chunk = order[start : start + BATCH_SIZE]
+            inputs = self.tokenizer(
+                [texts[i] for i in chunk], padding=True, truncation=True, max_length=MINILM_TOKENS, return_tensors="pt"
+            )
+            states, masks = self.bert(**inputs).last_hidden_state, inputs["attention_mask"].bool()
+            yield from ((i, state[mask]) for i, state, mask in zip(chunk, states, masks, strict=True))
+
+    def encode_passages(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
+        """Unit vectors (len(texts), dimension), float32: the mean of the tokens' states."""
+        texts = check_texts(texts)
+        vectors = np.zeros((len(texts), self.dimension), dtype=np.float32)
+        for i, states in self._read(texts, progress):
+            vectors[i] = F.normalize(states.mean(0), dim=0).numpy()
+        return vectors
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Unit vectors (len(texts), dimension), float32."""
+        return self.encode_passages(texts)
+
+    def encode_passage_tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """See `Encoder.encode_passage_tokens`."""
+        vectors = {i: F.normalize(states, dim=1).numpy() for i, states in self._read(check_texts(texts))}
+        return [vectors[i] for i in range(len(vectors))]
+
+    def encode_query_tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """See `Encoder.encode_query_tokens`."""
+        return self.encode_passage_tokens(texts)
 
 
 class SentenceEncoder:
@@ -94,14 +183,9 @@ class SentenceEncoder:
     def fingerprint(self) -> str:
         """SHA-256 over all that shapes the vectors: weights, tokenizer, pooling, configuration and prompts."""
         model = self.model
-        digest = hashlib.sha256(tokenizer_state(model.tokenizer).encode())
-        for key, value in sorted(model.state_dict().items()):
-            digest.update(key.encode() + value.cpu().contiguous().numpy().tobytes())
         modules = [(type(m).__name__, m.get_config_dict() if hasattr(m, "get_config_dict") else {}) for m in model]
-        config = {k: v for k, v in model[0].auto_model.config.to_diff_dict().items() if k not in UNIMPORTANT}
-        settings = [modules, config, model.max_seq_length, model.truncate_dim, model.prompts]
-        digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-        return digest.hexdigest()
+        settings = model.max_seq_length, model.truncate_dim, model.prompts
+        return digest_of(model.tokenizer, model.state_dict(), model[0].auto_model.config, modules, *settings)
 
     def _encode(self, texts: Sequence[str], progress: bool, encode) -> np.ndarray:
         if not (texts := check_texts(texts)):
@@ -132,7 +216,7 @@ class SentenceEncoder:
             batch_size=BATCH_SIZE,
             show_progress_bar=False,
         )
-        return [torch.nn.functional.normalize(v.float(), dim=1).cpu().numpy() for v in vectors]
+        return [F.normalize(v.float(), dim=1).cpu().numpy() for v in vectors]
 
     def encode_passage_tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
         """See `Encoder.encode_passage_tokens`."""
@@ -147,3 +231,14 @@ class SentenceEncoder:
         texts, limit = check_texts(texts), self.model.max_seq_length
         tokens = self.model.tokenizer(texts, truncation=False, verbose=False)["input_ids"] if texts else []
         return sum(len(ids) > limit for ids in tokens)
+
+
+def make_encoder(name: str | None = None) -> Encoder:
+    """An encoder by its name, as the command line asks for it: see `SentenceEncoder`, of which only the bundled ones
+    need no Sentence Transformers, whose import takes seconds.
+
+    Raises:
+        ModelUnavailable: the model is neither on this machine nor to be had from the hub, or damaged.
+    """
+    bundled = name in (None, UNTOUCHED_ENCODER) or adapter_folder(name)
+    return MiniLMEncoder(name) if bundled else SentenceEncoder(name)

@@ -13,7 +13,7 @@ from rag_lib.applications.wishes import OPEN_AGE, Wish, parse_wish
 from rag_lib.evaluation.statistics import bootstrap
 from rag_lib.files import ARTICLES
 from rag_lib.generation.catalogue import make_generator
-from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.indexing.encoders import make_encoder
 from rag_lib.indexing.store import open_folder
 from rag_lib.museum.collection import (
     load_dialogues,
@@ -53,7 +53,7 @@ def evaluate(options: argparse.Namespace) -> None:
     visitors = [q for q in load_visitor_questions(options.split) if q.evidence]
     if options.limit:
         questions, visitors = (random.Random(0).sample(q, min(options.limit, len(q))) for q in (questions, visitors))
-    encoder, generator = SentenceEncoder(options.encoder), make_generator(options.generator)
+    encoder, generator = make_encoder(options.encoder), make_generator(options.generator)
     knowledge = open_folder(ARTICLES, encoder, progress=True)
     gold = gold_passages(questions, knowledge)
     for name in options.retrievers:
@@ -113,7 +113,7 @@ def recommend(options: argparse.Namespace) -> None:
     visitors = load_visitors()
     visitor = named_visitor(options.visitor, visitors) if options.visitor else None
     generator = make_generator(options.generator) if options.generator else None
-    assistant = ShopAssistant(load_products(), visitors, SentenceEncoder(), generator, progress=True)
+    assistant = ShopAssistant(load_products(), visitors, make_encoder(), generator, progress=True)
     found = assistant.recommend(wish, visitor, options.k)
     print(f"Understood: {assistant.understood(wish, visitor)}")
     if not assistant.related(wish).any():

@@ -10,7 +10,7 @@ from rag_lib.files import ARTICLES
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.generators import Decoding
 from rag_lib.indexing.commands import report, report_cut
-from rag_lib.indexing.encoders import Encoder, SentenceEncoder
+from rag_lib.indexing.encoders import Encoder, make_encoder
 from rag_lib.indexing.store import load, open_folder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.pipeline.rag import RAG, Answer, Citation
@@ -48,7 +48,7 @@ def stands(citation: Citation, said: str) -> list[str]:
 def opened(options: argparse.Namespace) -> tuple[RAG, Encoder]:
     """The pipeline that a command's options name, and its encoder."""
     museum = options.documents == ARTICLES and not options.index
-    encoder = SentenceEncoder(options.encoder or (MUSEUM_ENCODER if museum else None))
+    encoder = make_encoder(options.encoder or (MUSEUM_ENCODER if museum else None))
     generator = make_generator(options.generator, Decoding(half=None))  # before the texts are embedded
     if options.index:
         knowledge = load(options.index, encoder)
@@ -56,7 +56,8 @@ def opened(options: argparse.Namespace) -> tuple[RAG, Encoder]:
         knowledge = open_folder(options.documents, encoder, progress=True)
     report(knowledge.skipped)
     report_cut(knowledge.cut)
-    return RAG(knowledge, make_retriever(options.retriever, knowledge, encoder), generator, options.k), encoder
+    retriever = make_retriever(options.retriever, knowledge, encoder, half=None)
+    return RAG(knowledge, retriever, generator, options.k), encoder
 
 
 def ask(options: argparse.Namespace) -> None:

@@ -45,30 +45,32 @@ def reranked(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
     return RerankedRetriever(fused(knowledge, encoder), MaxSimReranker(encoder), knowledge.passages)
 
 
-def read_together(knowledge: KnowledgeBase, encoder: Encoder, folder: Path | None = None) -> Retriever:
+def read_together(
+    knowledge: KnowledgeBase, encoder: Encoder, half: bool | None = False, folder: Path | None = None
+) -> Retriever:
     """The hybrid's first hits in the order of a cross-encoder of our own: the museum's, or that of a folder."""
     from rag_lib.models.weights import MUSEUM_CROSS_ENCODER
     from rag_lib.retrieval.retrievers import RerankedRetriever
 
-    model = cross_encoder(folder or MUSEUM_CROSS_ENCODER)
+    model = cross_encoder(folder or MUSEUM_CROSS_ENCODER, half)
     return RerankedRetriever(fused(knowledge, encoder), model, knowledge.passages)
 
 
 @lru_cache(maxsize=1)  # a collection that changes has a new retriever for every version
-def cross_encoder(folder: Path) -> CrossEncoder:
+def cross_encoder(folder: Path, half: bool | None) -> CrossEncoder:
     """A cross-encoder of our own, loaded once for all retrievers that use the same."""
     from rag_lib.retrieval.cross_encoder import CrossEncoder
 
-    return CrossEncoder.load(folder)
+    return CrossEncoder.load(folder, half)
 
 
-def ensemble(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
+def ensemble(knowledge: KnowledgeBase, encoder: Encoder, half: bool | None = False) -> Retriever:
     """The hybrid's first hits in the order of late interaction and our cross-encoder together."""
     from rag_lib.models.weights import MUSEUM_CROSS_ENCODER
     from rag_lib.retrieval.rerankers import EnsembleReranker, MaxSimReranker
     from rag_lib.retrieval.retrievers import RerankedRetriever
 
-    both = EnsembleReranker([(MaxSimReranker(encoder), 1.0), (cross_encoder(MUSEUM_CROSS_ENCODER), 0.5)])
+    both = EnsembleReranker([(MaxSimReranker(encoder), 1.0), (cross_encoder(MUSEUM_CROSS_ENCODER, half), 0.5)])
     return RerankedRetriever(fused(knowledge, encoder), both, knowledge.passages)
 
 
@@ -96,13 +98,13 @@ def dpr_untrained(knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
     return DPRRetriever(knowledge.passages, progress=True)
 
 
+READING_TOGETHER = {"cross-encoder": read_together, "ensemble": ensemble}  # those with a cross-encoder of our own
 RETRIEVERS: dict[str, Callable[[KnowledgeBase, Encoder], Retriever]] = {
     "bm25": lexical,
     "dense": dense,
     **{name: partial(fused, fusion=name) for name in FUSIONS},
     "reranked": reranked,
-    "cross-encoder": read_together,
-    "ensemble": ensemble,
+    **READING_TOGETHER,
     "dpr": dpr,
     "dpr-untrained": dpr_untrained,
 }
@@ -111,17 +113,20 @@ PUBLISHED = "cross-encoder/"  # how the names of cross-encoders on the hub begin
 OTHERS = f"{PUBLISHED}… of the hub, or the folder of a cross-encoder or a DPR that you trained"
 
 
-def make_retriever(name: str, knowledge: KnowledgeBase, encoder: Encoder) -> Retriever:
+def make_retriever(name: str, knowledge: KnowledgeBase, encoder: Encoder, half: bool | None = False) -> Retriever:
     """A retriever by one of the names in RETRIEVERS, a cross-encoder of the hub by its name, or a folder's.
 
     Args:
         name: or "cross-encoder/…"; or the folder of a cross-encoder or a DPR that `train retriever --model` wrote. A
             DPR has encoders of its own and embeds the passages anew the first time.
+        half: whether a cross-encoder of our own computes in bfloat16: see `CrossEncoder.load`.
 
     Raises:
         ValueError: another name.
         ModelUnavailable: its model is not there, or damaged.
     """
+    if name in READING_TOGETHER:
+        return READING_TOGETHER[name](knowledge, encoder, half)
     if name in RETRIEVERS:
         return RETRIEVERS[name](knowledge, encoder)
     if name.startswith(PUBLISHED):
@@ -129,5 +134,5 @@ def make_retriever(name: str, knowledge: KnowledgeBase, encoder: Encoder) -> Ret
     if all((Path(name) / tower).is_dir() for tower in ("question", "passage")):
         return dpr(knowledge, encoder, Path(name))
     if (Path(name) / "shards.json").is_file():
-        return read_together(knowledge, encoder, Path(name))
+        return read_together(knowledge, encoder, half, Path(name))
     raise ValueError(f"no retriever is called {name!r}; there are {', '.join(RETRIEVERS)}, {OTHERS}")

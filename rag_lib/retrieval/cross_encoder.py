@@ -16,6 +16,7 @@ from torch.nn.utils import parametrize
 from rag_lib.indexing.documents import Passage, Source, indexed_text
 from rag_lib.indexing.encoders import BATCH_SIZE
 from rag_lib.models.adapters import adapter_weights, apply_adapter
+from rag_lib.models.processor import computes_in_half
 from rag_lib.models.weights import ModelUnavailable, hub_errors, load_adapter, load_minilm, save_adapter
 
 MAX_TOKENS = 256
@@ -37,8 +38,11 @@ class CrossEncoder(torch.nn.Module):
         torch.nn.init.zeros_(self.head.weight)
 
     @classmethod
-    def load(cls, folder: Path) -> CrossEncoder:
+    def load(cls, folder: Path, half: bool | None = False) -> CrossEncoder:
         """The cross-encoder whose difference to the bundled encoder `save` wrote.
+
+        Args:
+            half: compute in bfloat16, twice as fast where the processor has instructions for it; None for there only.
 
         Raises:
             ModelUnavailable: it is missing, damaged, or no cross-encoder's.
@@ -50,6 +54,8 @@ class CrossEncoder(torch.nn.Module):
         with hub_errors(str(folder)), torch.no_grad():
             model.head.weight.copy_(weights.pop(HEAD))
             apply_adapter(model.bert, weights)
+        if computes_in_half() if half is None else half:
+            model.bert.bfloat16()
         return model
 
     def save(self, folder: Path) -> None:

@@ -148,7 +148,7 @@ class Assistant:
 
     def make(self, view: Snapshot) -> Loaded:
         """What answers from a view."""
-        retriever = make_retriever(self.retriever, view.knowledge, self.encoder)
+        retriever = make_retriever(self.retriever, view.knowledge, self.encoder, half=None)
         rag = RAG(view.knowledge, retriever, self.generator, self.k)
         return Loaded(view, rag, Conversation(rag, self.plain))
 

@@ -15,7 +15,7 @@ from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.generators import Decoding
 from rag_lib.indexing.commands import report
 from rag_lib.indexing.documents import Document, folder_digest, load_documents
-from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.indexing.encoders import Encoder, make_encoder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import load_dossiers, load_products, load_visitors
 from rag_lib.service.assistant import Assistant, LiveCollection
@@ -25,7 +25,7 @@ from rag_lib.service.server import run
 from rag_lib.service.settings import TOKEN_VARIABLE, Settings
 
 
-def kept_in(options: argparse.Namespace, encoder: SentenceEncoder) -> Path:
+def kept_in(options: argparse.Namespace, encoder: Encoder) -> Path:
     """The folder of the live collection: the one that was named, else one in the cache for just these files."""
     if options.index:
         return options.index
@@ -52,8 +52,8 @@ def open_assistant(options: argparse.Namespace, settings: Settings) -> Assistant
         ModelUnavailable: a model cannot be had.
     """
     museum = options.documents == ARTICLES
-    encoder = SentenceEncoder(options.encoder or (MUSEUM_ENCODER if museum else None))
-    plain = SentenceEncoder() if museum else encoder
+    encoder = make_encoder(options.encoder or (MUSEUM_ENCODER if museum else None))
+    plain = make_encoder() if museum else encoder
     generator = make_generator(options.generator, Decoding(half=None))
     collection = LiveCollection.open(kept_in(options, encoder), encoder, documents_of(options.documents))
     kept = {"kept_answers": settings.kept_answers, "kept_conversations": settings.kept_conversations}

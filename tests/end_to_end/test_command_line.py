@@ -179,6 +179,20 @@ def test_help_loads_no_model():
     assert out.endswith("False\n") and time.perf_counter() - started < 60
 
 
+def test_a_question_imports_no_more_than_it_needs(folder):
+    """Each of these takes seconds to import, and `ask` has no use for it."""
+    heavy = "sentence_transformers sklearn scipy datasets pandas pyarrow matplotlib uvicorn"
+    code = (
+        "import sys; from rag_lib.__main__ import main\n"
+        f"main(['ask', 'Where was King Zog born?', '--documents', {str(folder)!r}])\n"
+        f"print([name for name in {heavy.split()} if sys.modules.get(name)])\nimport scipy"
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ, check=True
+    ).stdout
+    assert "Zog" in out and out.splitlines()[-1] == "[]"
+
+
 def test_an_index_is_never_written_among_a_users_files(folder, tmp_path, capsys):
     target = tmp_path / "home"
     (target / "v-2019-thesis").mkdir(parents=True)

@@ -87,3 +87,18 @@ def test_k_must_be_a_whole_number_of_at_least_one(k):
 
 def test_an_empty_index_finds_nothing():
     assert BM25([], [], Analyzer()).search("moon", 3) == []
+
+
+def test_many_queries_at_once_find_what_each_finds_alone():
+    rng = np.random.default_rng(0)
+    texts = [" ".join(f"word{i}" for i in rng.zipf(1.3, 12) if i < 500) for _ in range(3000)]
+    index = BM25([str(i) for i in range(3000)], texts, Analyzer())
+    queries = [" ".join(text.split()[:4]) for text in texts[:40]] + ["", "unknown"]
+    assert index.search_all(queries, 7) == [index.search(query, 7) for query in queries]
+    for query in queries[:5]:
+        by_hand = np.zeros(3000, dtype=np.float32)
+        for term in index.analyzer.of_query(query):
+            t = index.terms[term]
+            for p in range(index.offsets[t], index.offsets[t + 1]):
+                by_hand[index.rows[p]] += index.weights[p]
+        np.testing.assert_array_equal(index.scores(query), by_hand)

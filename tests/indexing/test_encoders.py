@@ -7,7 +7,7 @@ import pytest
 from contracts import EncoderContract
 from fakes import HashEncoder, save_tiny_encoder
 
-from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.indexing.encoders import MiniLMEncoder, SentenceEncoder, make_encoder
 from rag_lib.models import weights as models
 from rag_lib.models.weights import MUSEUM_DIFFERENCE, ModelUnavailable, load_minilm
 from rag_lib.retrieval.dpr import DPREncoder
@@ -136,6 +136,31 @@ class TestSentenceEncoder(EncoderContract):
     @pytest.fixture
     def encoder(self, name):
         return SentenceEncoder(name)
+
+
+@pytest.mark.parametrize("name", ["all-MiniLM-L6-v2", "museum-minilm"])
+class TestMiniLMEncoder(EncoderContract):
+    @pytest.fixture
+    def encoder(self, name):
+        return MiniLMEncoder(name)
+
+    def test_it_is_sentence_transformers_encoder(self, encoder, name):
+        """The same vectors, the same share of a long text, and the same fingerprint: indexes go from one to another."""
+        texts = ["Titan [SEP] has lakes of methane.", "Laika", "", "月 é " * 150, "moon " * 300, "What is it?"] * 4
+        other = SentenceEncoder(name)
+        np.testing.assert_allclose(encoder.encode_passages(texts), other.encode_passages(texts), atol=1e-6)
+        np.testing.assert_allclose(encoder.encode_queries(texts), other.encode_queries(texts), atol=1e-6)
+        for kind in ("encode_passage_tokens", "encode_query_tokens"):
+            for ours, theirs in zip(getattr(encoder, kind)(texts), getattr(other, kind)(texts), strict=True):
+                np.testing.assert_allclose(ours, theirs, atol=1e-5)
+        assert encoder.budget.tokens == other.budget.tokens and encoder.dimension == other.dimension
+        assert encoder.fingerprint() == other.fingerprint()
+
+
+def test_an_encoder_is_made_by_its_name(tmp_path):
+    assert type(make_encoder()) is type(make_encoder("all-MiniLM-L6-v2")) is MiniLMEncoder
+    assert type(make_encoder(str(MUSEUM_DIFFERENCE))) is MiniLMEncoder
+    assert type(make_encoder(save_tiny_encoder(tmp_path))) is SentenceEncoder
 
 
 class TestHashEncoder(EncoderContract):

@@ -83,6 +83,18 @@ def test_what_is_saved_comes_back(passages, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["museum.safetensors", "shards.json"]
 
 
+@pytest.mark.parametrize("able", [True, False])
+def test_in_half_precision_the_scores_are_nearly_the_same(passages, tmp_path, monkeypatch, able):
+    trained().save(tmp_path)
+    monkeypatch.setattr(cross_encoder, "computes_in_half", lambda: able)
+    exact, half, asked = (CrossEncoder.load(tmp_path, half) for half in (False, True, None))
+    scores = exact.scores(QUERY, passages)
+    assert half.bert.dtype == torch.bfloat16 and half.scores(QUERY, passages).dtype == np.float32
+    assert not np.array_equal(half.scores(QUERY, passages), scores)
+    np.testing.assert_allclose(half.scores(QUERY, passages), scores, atol=0.1 * np.ptp(scores))
+    assert asked.bert.dtype == (torch.bfloat16 if able else torch.float32)
+
+
 def test_what_is_no_cross_encoder_or_damaged_is_refused_in_one_line(tmp_path):
     model = trained()
     save_adapter(adapter_weights(model.bert), tmp_path / "encoder")

@@ -7,7 +7,7 @@ from math import sqrt
 import numpy as np
 import pytest
 from conftest import ROOT
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from notebook_definitions import definitions
 
@@ -16,6 +16,7 @@ from rag_lib.indexing.live.change_log import line_of, record_in
 CHAPTER = definitions("14_deployment", constants=False)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=5), st.integers(), max_size=3), st.integers(0, 400), st.integers(0, 7))
 def test_a_record_is_whole_where_the_library_reads_it(record, place, bit):
     line = bytearray(line_of(record))
@@ -26,6 +27,7 @@ def test_a_record_is_whole_where_the_library_reads_it(record, place, bit):
     assert not CHAPTER.is_whole(bytes(line))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.1, 5), st.floats(0.1, 5)), min_size=1, max_size=30))
 def test_lindleys_waits_are_those_of_a_clock(visits):
     """Simulated with a clock: whoever comes begins when the one before is done, or at once."""
@@ -47,6 +49,7 @@ def test_an_hour_has_all_who_came_and_lets_nobody_in_who_would_wait_too_long():
     assert set(bounded[0]) <= set(everybody[0]) and max(bounded[1]) <= 8 < max(everybody[1])
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), max_size=20), st.floats(0.01, 0.9), st.integers(10, 500))
 def test_the_alarm_is_the_first_day_above_the_limit(shares, p, n):
     day = CHAPTER.alarm(shares, p, n)

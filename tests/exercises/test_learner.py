@@ -86,9 +86,8 @@ def test_missing_parts_are_lent_even_to_other_parts(tmp_path):
 
 def test_all_our_parts_together_make_a_file_that_passes_every_check(tmp_path):
     path = tmp_path / "my_rag.py"
-    path.write_text(
-        "import re\nfrom collections.abc import Callable\nfrom itertools import pairwise\n\nimport numpy as np\n"
-    )
+    imports = "import math\nimport re\nfrom collections import Counter\nfrom collections.abc import Callable\n"
+    path.write_text(imports + "from itertools import pairwise\n\nimport numpy as np\n")
     for name in EXERCISES:
         path.write_text(f"{path.read_text()}\n\n{cell_source(name)}\n")
     assert report(path)

@@ -75,6 +75,8 @@ def cluster():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_prestart_worker_first_driver", "0")
+        here = Path(__file__).parent  # what the tests hand to workers is defined here and in tests/
+        patch.setenv("PYTHONPATH", os.pathsep.join(map(str, (here, here.parent))))
         patch.setattr(services, "get_node", patient(services.get_node))
         patch.setattr(Node, "start_raylet", with_known_ports(Node.start_raylet))
         cluster = Cluster(initialize_head=True, head_node_args=node_settings() | {"include_dashboard": False})

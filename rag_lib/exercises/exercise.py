@@ -84,7 +84,7 @@ def call(function: Callable, arguments: tuple) -> Outcome:
     def watch(frame: FrameType, event: str, _: object) -> None:
         module = frame.f_globals.get("__name__", "")
         finished = module.split(".")[0] in BORROWED and module != __name__
-        if event == "call" and finished and frame.f_code not in lent:
+        if event == "call" and finished and frame.f_code not in lent and not imports(frame):
             borrowed.append(module)
 
     own = copy.deepcopy(arguments)
@@ -97,6 +97,15 @@ def call(function: Callable, arguments: tuple) -> Outcome:
     finally:
         sys.setprofile(before)
     return replace(outcome, borrowed=next(iter(borrowed), ""), changed=bool(difference(arguments, own)))
+
+
+def imports(frame: FrameType | None) -> bool:
+    """Whether a frame only runs because something is imported: packages hook into Python's imports."""
+    while frame and frame.f_code is not call.__code__:
+        if frame.f_globals.get("__name__", "").startswith("importlib."):
+            return True
+        frame = frame.f_back
+    return False
 
 
 def difference(right: object, given: object) -> str:

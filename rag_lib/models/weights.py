@@ -23,7 +23,6 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.initialization import no_init_weights
 from transformers.utils import logging as transformers_logging
 
 from rag_lib.files import MODELS, sha256_of
@@ -224,8 +223,7 @@ def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartReader, PreTra
         return model, tokenizer
     bert, tokenizer = load_minilm()
     with hub_errors(str(folder)):
-        with no_init_weights():  # all of them are loaded
-            model = BartReader(BartConfig.from_pretrained(folder))
+        model = BartReader(BartConfig.from_pretrained(folder))
         stored: dict[str, torch.Tensor] = {}
         for name in shards:
             if name != ADAPTER:

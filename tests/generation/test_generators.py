@@ -363,3 +363,8 @@ def test_a_folder_with_a_difference_alone_is_a_generator(tmp_path):
     ours, theirs, base = (Seq2SeqGenerator.load(name).model.state_dict() for name in (str(tmp_path), None, BASE))
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
     assert any(not torch.equal(ours[key], base[key]) for key in base)
+
+
+def test_the_bundled_generator_writes_with_the_words_that_it_reads():
+    model, _ = load_perigee(GENERATOR)
+    assert torch.equal(model.lm_head.weight, model.model.shared.weight) and not model.final_logits_bias.any()

@@ -18,7 +18,7 @@ help:
 	@echo "make distributed    install Ray and Milvus too (chapter 15; part of make test)"
 	@echo "make book           the web edition, in build/book/html;   make slides: a page of slides per chapter"
 	@echo "make stamp          write the repository's address wherever it is repeated, and the timetable"
-	@echo "make lock           lock requirements.txt and requirements-distributed.txt anew from pyproject.toml"
+	@echo "make lock           lock the three lists of requirements anew from pyproject.toml"
 
 install:
 	@test -n "$(PYTHON)" || { echo "error: Python 3.11, 3.12 or 3.13 is needed; install one from https://www.python.org/downloads/" >&2; exit 1; }
@@ -55,7 +55,8 @@ exercises: install
 	@$(BIN)/python -m rag_lib.exercises.derive
 
 slides book: install
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.txt --editable ".[book]"
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.txt \
+		--constraint requirements-optional.txt --editable ".[book]"
 	@$(BIN)/python -m rag_lib.classroom.$@
 
 stamp: install
@@ -64,10 +65,12 @@ stamp: install
 LOCK = env -u UV_FIND_LINKS -u PIP_FIND_LINKS $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 \
 	--no-annotate --generate-hashes --custom-compile-command 'make lock'
 
-lock: # the second list holds what the first does not, in versions that go with it
+BESIDE = --constraints requirements.txt $$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.txt)
+
+lock: # the other lists hold what the first does not, in versions that go with it
 	@$(LOCK) --extra notebooks --extra serve --extra dev -o requirements.txt
-	@$(LOCK) --extra distributed --constraints requirements.txt -o requirements-distributed.txt \
-		$$(sed -n 's/^\([A-Za-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements.txt)
+	@$(LOCK) --extra distributed $(BESIDE) -o requirements-distributed.txt
+	@$(LOCK) --extra book --extra bench $(BESIDE) -o requirements-optional.txt
 
 clean:
 	rm -rf .venv

@@ -15,7 +15,8 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT, UV = PYPROJECT["project"], PYPROJECT["tool"]["uv"]
 
 
-TEXT = "".join((ROOT / name).read_text() for name in (setup.LOCK, setup.DISTRIBUTED)).replace(" \\\n   ", "")
+LISTS = (setup.LOCK, setup.DISTRIBUTED, "requirements-optional.txt")  # the last is for `make book` and `make bench`
+TEXT = "".join((ROOT / name).read_text() for name in LISTS).replace(" \\\n   ", "")
 LOCK = [line for line in TEXT.splitlines() if line and not line.startswith("#")]  # a package a line
 
 

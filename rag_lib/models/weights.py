@@ -223,6 +223,7 @@ def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartReader, PreTra
         return model, tokenizer
     bert, tokenizer = load_minilm()
     with hub_errors(str(folder)):
+        # Drawn although all is loaded: a model built around this one (RAG in notebook 07) draws what never was.
         model = BartReader(BartConfig.from_pretrained(folder))
         stored: dict[str, torch.Tensor] = {}
         for name in shards:

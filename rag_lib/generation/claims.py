@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ SUPPORTS = 1.0  # log-odds from which a passage supports an answer that another 
 CLAIMS = 4.0  # log-odds from which a passage gives an answer of its own
 ALONE = 1  # the standing of a document that says nothing else on a question
 SHORT = 10  # tokens of answers that can be told to differ; of longer ones the wording does
+WORD = re.compile(r"\w+")
 ALIKE = 0.5  # of their runs of three words, that two copies of a text share at least
 
 
@@ -112,7 +114,12 @@ def claims(
         likeliest = max(
             own, key=lambda c: c.quotation.odds
         )  # the decoder has only words for what is likelier elsewhere
-        same = [c for c in own if c is best or (says_same(c, best, empty) and c.quotation.odds >= SUPPORTS)]
+        same = [
+            c
+            for c in own
+            if c is best
+            or (c.quotation.odds >= SUPPORTS and says_same(c, best, empty) and not cut_from_another(c, best, sources))
+        ]
         if same:
             supporting.append(min(same, key=lambda c: content(c, empty) != content(best, empty)))
         elif asked.issuperset(content(likeliest, empty)):
@@ -137,6 +144,20 @@ def says_same(a: Choice, b: Choice, empty: frozenset[int]) -> bool:
     """Whether one of two quotations is the other or a part of it, as "1969" is of "20 July 1969"."""
     short, long = sorted((content(a, empty), content(b, empty)), key=len)
     return any(long[i : i + len(short)] == short for i in range(len(long) - len(short) + 1))
+
+
+def cut_from_another(part: Choice, whole: Choice, sources: Sequence[Source]) -> bool:
+    """Whether a number near a quotation makes it another one: "1970" in "17 April 1970" is not of "13 April 1970".
+
+    The words beside the quotation are read outwards, as long as they are numbers or words of the whole.
+    """
+    text, place = sources[part.place.source].text, part.place
+    said = set(WORD.findall(sources[whole.place.source].text[whole.place.start : whole.place.end]))
+    for words in (reversed(WORD.findall(text[: place.start])), WORD.findall(text[place.end :])):
+        beside = takewhile(lambda word: word in said or word[0].isdigit(), words)
+        if any(word not in said for word in beside):
+            return True
+    return False
 
 
 def differs(a: Choice, b: Choice, empty: frozenset[int]) -> bool:

@@ -55,6 +55,18 @@ def source(document: str, standing: int = 3, text: str = "") -> Source:
     return Source("", text or f"What {document} says of it in words of its own.", document, standing)
 
 
+@pytest.mark.parametrize("part, ids", [("April 1970", [4, 70]), ("1970", [70])])
+@pytest.mark.parametrize("text, same", [("It was in April 1970.", True), ("It was on 17 April 1970.", False)])
+def test_a_part_of_another_date_supports_nothing(text, same, part, ids):
+    texts, whole = ["On 13 April 1970 it left.", text], "13 April 1970"
+    places = [
+        Place(i, t.index(q), t.index(q) + len(q)) for i, (t, q) in enumerate(zip(texts, (whole, part), strict=True))
+    ]
+    quotations = [Quotation(i, place, -0.1, 9.0) for i, place in zip(([13, 4, 70], ids), places, strict=True)]
+    found = claims([Choice(q, q, ()) for q in quotations], EMPTY, [source("a", text=t) for t in texts])
+    assert [c.place.source for c in found.supporting] == ([0, 1] if same else [0])
+
+
 def test_passages_that_say_the_same_support_each_other_and_others_disagree():
     choices = [
         choice(0, [YURI, GAGARIN], -0.1, 9.0),

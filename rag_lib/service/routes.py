@@ -234,7 +234,7 @@ async def documents(
     listed = [DocumentListed(id=d.id, title=d.title, passages=d.passages) for d in assistant.listed(reader)]
     dossiers = [DocumentListed(id=d.id, title=d.title, passages=0) for d in assistant.dossiers.values()]
     page = listed[offset : offset + limit]
-    return Documents(version=version, total=len(listed), documents=page, dossiers=dossiers)
+    return Documents(version=version, total=len(listed), documents=page, dossiers=dossiers, changeable=reader.is_owner)
 
 
 @router.get("/documents/{document_id:path}")

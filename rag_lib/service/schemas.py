@@ -294,12 +294,16 @@ class DocumentListed(BaseModel):
 
 
 class Documents(BaseModel):
-    """The collection's documents by id, from `offset` on, and the dossiers that can be summarized."""
+    """The collection's documents by id, from `offset` on, and the dossiers that can be summarized.
+
+    `changeable` says whether whoever asks may add, replace and delete documents.
+    """
 
     version: int
     total: int
     documents: list[DocumentListed]
     dossiers: list[DocumentListed]
+    changeable: bool
 
 
 class Changed(BaseModel):

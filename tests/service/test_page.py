@@ -229,6 +229,21 @@ def test_a_long_text_becomes_a_short_one(open_page):
     shown(page, "dossier")
 
 
+@pytest.mark.parametrize(("token", "changeable"), [("o" * 16, True), ("r" * 16, False)])
+def test_only_who_may_change_documents_sees_the_buttons_for_it(browser, tmp_path, documents, token, changeable):
+    settings = Settings(token="o" * 16, readers={"r" * 16: frozenset()}, feedback=tmp_path / "f")
+    with serving(open_service(tmp_path, documents), settings) as (port, _):
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{port}/")
+        page.fill("#token", token)
+        page.press("#token", "Enter")
+        page.click("#tab-documents")
+        page.wait_for_selector("#documents-list li")
+        assert page.is_visible("#adding") == changeable
+        assert (page.locator("#documents-list button").count() > 0) == changeable
+        page.close()
+
+
 def test_a_token_is_asked_for_and_kept_for_the_visit(browser, tmp_path, documents):
     token = "0123456789abcdef"
     with serving(open_service(tmp_path, documents), Settings(token=token, feedback=tmp_path / "f")) as (port, _):

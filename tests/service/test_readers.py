@@ -85,6 +85,7 @@ def test_readers_change_nothing(ask):
             refused = ask(who, method, path, body)
             assert refused.status_code == 403 and refused.json()["reason"] == "not yours"
     assert "Moscow" in ask("owner", "GET", "/documents/laika").json()["text"]
+    assert [ask(who, "GET", "/documents").json()["changeable"] for who in ("owner", "staff")] == [True, False]
 
 
 def test_what_is_not_there_and_what_is_hidden_are_told_alike(ask):

@@ -287,10 +287,13 @@ async function showDocuments() {
   const options = [...all.dossiers, ...all.documents].map((d) => make("option", { value: d.id }, d.passages ? d.title : d.id));
   $("dossier-document").replaceChildren($("dossier-document").firstElementChild, ...options);
   $("dossier-document").value = chosen;
-  $("documents-list").replaceChildren(...all.documents.map((d) => make("li", {},
-    make("span", {}, d.title, make("small", {}, `${d.id} · ${plural(d.passages, "passage")}`)),
+  $("adding").hidden = !all.changeable;
+  const buttons = (d) => all.changeable ? [
     make("button", { class: "quiet", "aria-label": `Edit ${d.title}`, onclick: () => edit(d) }, "Edit"),
-    make("button", { class: "quiet", "aria-label": `Delete ${d.title}`, onclick: (event) => remove(event.target, d) }, "Delete"))));
+    make("button", { class: "quiet", "aria-label": `Delete ${d.title}`, onclick: (event) => remove(event.target, d) }, "Delete"),
+  ] : [];
+  $("documents-list").replaceChildren(...all.documents.map((d) => make("li", {},
+    make("span", {}, d.title, make("small", {}, `${d.id} · ${plural(d.passages, "passage")}`)), ...buttons(d))));
   filter();
 }
 

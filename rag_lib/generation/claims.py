@@ -100,7 +100,7 @@ def claims(
 
     A passage supports an answer where the same words stand at a likely place of it. It disagrees where it does not, and
     something else in it answers the question, unless its document supports the answer in another passage. Passages of
-    documents that have more to say on the question come first; the words of the first are those of the best choice.
+    documents that say nothing else on the question come last, before them those with other words than the best choice.
 
     Args:
         choices: best first, at least one.
@@ -127,8 +127,9 @@ def claims(
         elif likeliest.quotation.odds >= CLAIMS and differs(likeliest, best, empty):
             disagreeing.append(likeliest)
 
-    def order(choice: Choice) -> tuple[bool, int]:
-        return content(choice, empty) != content(best, empty), -sources[choice.place.source].standing
+    def order(choice: Choice) -> tuple[bool, bool, int]:
+        standing = sources[choice.place.source].standing
+        return standing <= ALONE, content(choice, empty) != content(best, empty), -standing
 
     consistent = {sources[c.place.source].document for c in supporting} - {""}
     others = [c for c in disagreeing if sources[c.place.source].document not in consistent]
@@ -149,9 +150,11 @@ def says_same(a: Choice, b: Choice, empty: frozenset[int]) -> bool:
 def cut_from_another(part: Choice, whole: Choice, sources: Sequence[Source]) -> bool:
     """Whether a number near a quotation makes it another one: "1970" in "17 April 1970" is not of "13 April 1970".
 
-    The words beside the quotation are read outwards, as long as they are numbers or words of the whole.
+    The words beside a quotation with a number are read outwards, as long as they are numbers or words of the whole.
     """
     text, place = sources[part.place.source].text, part.place
+    if not any(character.isdigit() for character in text[place.start : place.end]):
+        return False  # as in "On 12 April 1961 Yuri Gagarin"
     said = set(WORD.findall(sources[whole.place.source].text[whole.place.start : whole.place.end]))
     for words in (reversed(WORD.findall(text[: place.start])), WORD.findall(text[place.end :])):
         beside = takewhile(lambda word: word in said or word[0].isdigit(), words)

@@ -13,7 +13,7 @@ from rag_lib.exercises.exercise import Exercise, judge
 SOLUTIONS = Path(__file__).resolve().parents[2] / "solutions"
 CHAPTERS: dict[str, tuple[Exercise, ...]] = {
     number: import_module(f"rag_lib.exercises.chapter_{number}").EXERCISES
-    for number in "00 01 02 03 04 05 06 07 08 09 10 11 12 13".split()
+    for number in "00 01 02 03 04 05 06 07 08 09 10 11 12 13 14 15".split()
 }
 EXERCISES: dict[str, Exercise] = {exercise.name: exercise for group in CHAPTERS.values() for exercise in group}
 given: Counter[str] = Counter()  # how many hints of each exercise have been given

@@ -179,7 +179,7 @@ def shown(value: object) -> str:
         inside = ", ".join(map(shown, value))
         text = f"[{inside}]" if isinstance(value, list) else f"({inside})"
     else:
-        text = repr(value)
+        text = " ".join(repr(value).split())  # an array's has several lines
     return text if len(text) <= 160 else text[:150] + " …"
 
 

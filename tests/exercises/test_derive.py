@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import nbformat
 import pytest
@@ -10,6 +11,7 @@ from conftest import ROOT
 from rag_lib.exercises.catalogue import CHAPTERS, EXERCISES
 from rag_lib.exercises.derive import STUB, derive_all, derived, derived_cell, text_of, without_region
 
+SCHEMA = {"schema_version", "grade", "solution", "locked", "task", "grade_id"}  # nbgrader/nbgraderformat/v3.json
 SOLUTIONS = sorted((ROOT / "solutions").glob("*.ipynb"))
 
 
@@ -49,12 +51,16 @@ def test_nothing_of_a_solution_is_left(path):
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)
 def test_the_notebooks_are_valid_and_marked_as_nbgrader_needs_them(path):
-    for folder in ("solutions", "exercises"):
+    for folder, added in (("solutions", set()), ("exercises", {"cell_type", "checksum"})):
         notebook = nbformat.read(ROOT / folder / path.name, 4)
         nbformat.validate(notebook)
         marked = [settings(c) for c in notebook.cells if settings(c)]
         assert len({m["grade_id"] for m in marked}) == len(marked)
-        assert all(m["schema_version"] == 3 and ("points" in m) == m["grade"] for m in marked)
+        for marks in marked:
+            assert marks.keys() == SCHEMA | added | ({"points"} if marks["grade"] else set())
+            assert marks["schema_version"] == 3 and re.fullmatch(r"[\w-]+", marks["grade_id"], re.ASCII)
+            assert marks["task"] is False and marks["locked"] is not marks["solution"]
+            assert marks.get("points", 1) > 0 and marks["grade"] | marks["solution"]
 
 
 @pytest.mark.parametrize("path", SOLUTIONS, ids=lambda path: path.stem)

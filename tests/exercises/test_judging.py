@@ -97,6 +97,12 @@ def test_a_failure_is_one_line_without_a_stack_trace():
     assert failure.value._render_traceback_() == [str(failure.value)]
 
 
+def test_a_message_is_one_line_even_about_arrays_in_a_tuple():
+    wanted = Exercise("pair", lambda: [Case((), (np.zeros((9, 9)), 1), "two results")], (), ())
+    said = judge(wanted, lambda: (np.ones((9, 9)), 1))
+    assert "\n" not in said and said.startswith("For two results, it returns (array([[1., 1.")
+
+
 def test_an_unknown_name_is_answered_with_the_known_ones():
     for function in (hint, solution, lambda name: check(name, abs)):
         with pytest.raises(ValueError, match=r"no exercise is called 'ifd'; there are .*idf"):

@@ -113,3 +113,16 @@ def test_the_stored_figures_follow_from_the_stored_ranks():
         gain = stored[split]["dense, trained - untouched"]["nDCG@10"]
         assert gain == asdict(paired_difference(after, before))
         assert gain["low"] > (0.05 if split != "squad" else -0.01)
+
+
+def test_the_check_of_the_hardest_negative_tells_right_from_wrong():
+    check = chapter().check_hardest
+    assert check(lambda scores, excluded: np.where(excluded, -np.inf, scores).argmax()) == "Right."
+    assert check(chapter().my_hardest).startswith("Not yet")
+    wrong = [
+        lambda scores, excluded: scores.argmax(),
+        lambda scores, excluded: (scores * ~excluded).argmax(),
+        lambda scores, excluded: scores[~excluded].argmax(),
+        lambda scores, excluded: np.where(excluded, np.inf, scores).argmin(),
+    ]
+    assert all(check(function).startswith("Not quite") for function in wrong)

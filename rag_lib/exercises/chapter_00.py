@@ -56,6 +56,9 @@ def retrieve_cases() -> list[Case]:
     return [
         Case(("rain on the Moon", TEXTS, 2), [1, 0], "a question that two texts fit"),
         Case(("is the Moon two", TEXTS, 5), [0, 1, 2], "texts with nothing in common with the question"),
+        Case(
+            ("is the Moon grey", ("The Moon.", "Is the Moon always so grey?"), 2), [1, 0], "a long text with more"
+        ),
         Case(("has Mars", TEXTS[::-1], 1), [2], "k = 1"),
         Case(("Mars", TEXTS, 5), [2, 3], "two texts that are equally good"),
         Case(("xylophone", TEXTS, 3), [], "a word that no text has"),
@@ -159,6 +162,14 @@ EXERCISES = (
             Fault(
                 "Of two equally good texts the later one comes first; the smaller row should.",
                 lambda q, texts, k: [row for n, row in ranked(q, texts, lambda p: (-p[0], -p[1])) if n][:k],
+            ),
+            Fault(
+                "The count is divided by the text's length; the number of words in common is the score.",
+                lambda q, texts, k: [
+                    row
+                    for n, row in sorted((-shared(q, t) / (len(set(words(t))) or 1), i) for i, t in enumerate(texts))
+                    if n
+                ][:k],
             ),
             Fault(
                 "It returns the texts; their rows are wanted, so that one can tell where a text came from.",

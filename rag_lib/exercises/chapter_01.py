@@ -9,6 +9,7 @@ from rag_lib.indexing.splitting import Splitting, pack, passage_spans
 
 HEADED = "---\nid: mir\ntitle: Mir\n---\n\nA cloth bag.\n"
 COLON = "---\ntitle: Mir: a station\n---\nA text.\n"
+DASHES = "---\ntitle: Mir --- a station\n---\nA text.\n"
 RULED = "---\nid: a\n---\nBefore.\n---\nAfter.\n"
 LINES = "one two  three\n\nfour five six\nseven"
 STATION = "It flew. A bag stopped it for a day. The crew went out. They cut it off. Then it locked on. All slept."
@@ -26,6 +27,7 @@ def front_matter_cases() -> list[Case]:
         Case((HEADED,), ({"id": "mir", "title": "Mir"}, "A cloth bag."), "a file with a head"),
         Case((COLON,), ({"title": "Mir: a station"}, "A text."), "a value with a colon in it"),
         Case((RULED,), ({"id": "a"}, "Before.\n---\nAfter."), "a text that has a rule of its own"),
+        Case((DASHES,), ({"title": "Mir --- a station"}, "A text."), "a value with dashes in it"),
         Case(("No head at all.\n",), ({}, "No head at all."), "a file without a head"),
     ]
 
@@ -33,6 +35,12 @@ def front_matter_cases() -> list[Case]:
 def fields(head: str, most: int = 1) -> dict[str, str]:
     """The `key: value` lines of a head; `most` is how often a line is split."""
     return dict(line.split(": ", most) for line in head.splitlines())
+
+
+def dashed(raw: str) -> tuple[dict[str, str], str]:
+    """A file cut at the first dashes, wherever they stand."""
+    head, _, text = raw.removeprefix("---").partition("---")
+    return (fields(head.strip()), text.strip()) if raw.startswith("---") else ({}, raw.strip())
 
 
 def headed(raw: str, most: int = 1, strip: bool = True, text: int | None = None) -> tuple[dict[str, str], str]:
@@ -128,6 +136,7 @@ EXERCISES = (
                 "The text ends at its own rule: split at most twice, so that a rule further down stays.",
                 lambda raw: headed(raw, text=2),
             ),
+            Fault("Dashes in a value end the head: only a line of its own is a rule.", dashed),
             Fault(
                 "A value with a colon is cut: split each line once only, `line.split(': ', 1)`.",
                 lambda raw: headed(raw, most=-1),
@@ -262,6 +271,10 @@ EXERCISES = (
             Fault(
                 "It counts characters; the size is in words.",
                 lambda text, pieces, size, overlap: packed(text, pieces, size, overlap, length=len),
+            ),
+            Fault(
+                "A passage of exactly `size` words fits: compare with <=, not with <.",
+                lambda text, pieces, size, overlap: pack(text, pieces, Splitting(size - 1, min(overlap, size - 2))),
             ),
             Fault(
                 "Every sentence is a passage of its own: join neighbours as long as they fit.",

@@ -53,8 +53,16 @@ def attention_weights_cases() -> list[Case]:
     return [
         Case((scores, mask), masked, "four tokens, the last of them padding"),
         Case((scores, np.ones(4, int)), softmax(scores), "four tokens without padding"),
+        Case((scores + np.array([[0], [1000], [-1000], [0]]), mask), masked, "rows of scores that lie far apart"),
         Case((scores + 1000, mask), masked, "scores about 1,000, whose exponentials are too large for the computer"),
     ]
+
+
+def over_all(scores: np.ndarray) -> np.ndarray:
+    """A softmax of each row that subtracts the largest score of all rows."""
+    with np.errstate(all="ignore"):
+        e = np.exp(scores - scores.max())
+        return e / e.sum(axis=1, keepdims=True)
 
 
 def cosines_cases() -> list[Case]:
@@ -186,6 +194,10 @@ EXERCISES = (
                 lambda scores, mask: softmax(np.where(mask[:, None] > 0, scores, -1e9)) * 1.0,
             ),
             Fault(
+                "The largest of all scores is subtracted, and a row far below it becomes nan: take each row's own.",
+                lambda scores, mask: over_all(np.where(mask > 0, scores, -np.inf)),
+            ),
+            Fault(
                 "Large scores become nan: subtract each row's maximum before `np.exp`; the weights stay the same.",
                 lambda scores, mask: softmax(np.where(mask > 0, scores, -np.inf), shift=False),
             ),
@@ -229,6 +241,10 @@ EXERCISES = (
             Fault(
                 "The softmax goes down the columns: each row is a question that chooses among the passages (axis=1).",
                 lambda c, tau: nll(c.T / tau),
+            ),
+            Fault(
+                "Passages choose among questions too: that is the mean of both directions; here questions choose.",
+                lambda c, tau: (nll(c / tau) + nll(c.T / tau)) / 2,
             ),
             Fault("The sign is wrong: a loss is the negative logarithm.", lambda c, tau: -nll(c / tau)),
             Fault("It adds up the questions; the mean is wanted.", lambda c, tau: len(c) * nll(c / tau)),

@@ -209,6 +209,10 @@ EXERCISES = (
                 lambda x, c: or_nan(x, c)[np.unique(squared(x, c).argmin(axis=1))],
             ),
             Fault(
+                "A centre that nobody is near to becomes 0: it stays where it is.",
+                lambda x, c: np.nan_to_num(or_nan(x, c)),
+            ),
+            Fault(
                 "Points go to the farthest centre: the smallest distance is wanted (`argmin`).",
                 lambda x, c: step(x, c, -squared(x, c)),
             ),

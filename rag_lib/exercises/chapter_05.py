@@ -94,6 +94,7 @@ def fuse_scores_cases() -> list[Case]:
     return [
         Case(([LEFT, RIGHT], [0.5, 0.5]), {"a": 0.5, "b": 0.25, "c": 0.5, "d": 0.25}, "two rankings of equal weight"),
         Case(([LEFT, RIGHT], [0.8, 0.2]), {"a": 0.8, "b": 0.4, "c": 0.2, "d": 0.1}, "the weights 0.8 and 0.2"),
+        Case(([LEFT, RIGHT], [2.0, 1.0]), {"a": 2.0, "b": 1.0, "c": 1.0, "d": 0.5}, "weights that add up to 3"),
         Case(([{"a": 3.0, "b": 3.0}], [1.0]), {"a": 1.0, "b": 1.0}, "a ranking whose scores are all equal"),
         Case(([LEFT, {}], [0.5, 0.5]), {"a": 0.5, "b": 0.25, "c": 0.0}, "an empty ranking"),
     ]
@@ -186,6 +187,10 @@ EXERCISES = (
                 lambda r, g, k: dcg(gains(r, g, k)) / (dcg(sorted(gains(r, g, k), reverse=True)) or 1),
             ),
             Fault(
+                "Each grade counts as 2^grade - 1, as some do; here the grade itself is the gain.",
+                lambda r, g, k: dcg([2**n - 1 for n in gains(r, g, k)]) / dcg([2**n - 1 for n in ideal(g)[:k]]),
+            ),
+            Fault(
                 "The discount is off by one: the first rank is divided by log2(2), which is 1.",
                 lambda r, g, k: (
                     dcg(gains(r, g, k), lambda n: np.log2(n + 2)) / dcg(ideal(g)[:k], lambda n: np.log2(n + 2))
@@ -272,6 +277,10 @@ EXERCISES = (
             Fault(
                 "The weights make no difference.",
                 lambda rs, ws: weighted(rs, [1 / len(rs)] * len(rs), stretch),
+            ),
+            Fault(
+                "The sum is divided by the weights; it is a sum, not a mean.",
+                lambda rs, ws: weighted(rs, [w / sum(ws) for w in ws], stretch),
             ),
             Fault(
                 "Scores that are all equal are divided by 0: give them 1.",

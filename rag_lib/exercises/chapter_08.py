@@ -143,6 +143,25 @@ EXERCISES = (
                 "The hard negatives are not used: the softmax runs over all columns.",
                 lambda s, n, t: in_batch(s[:, : len(s)], n[: len(s)], t),
             ),
+            Fault(
+                "Only the hard negatives are used: the other questions' passages are negatives too.",
+                lambda s, n, t: float(
+                    np.mean(
+                        [
+                            in_batch(s[i : i + 1, [i, *range(len(s), len(n))]], [n[i], *n[len(s) :]], t)
+                            for i in range(len(s))
+                        ]
+                    )
+                ),
+            ),
+            Fault(
+                "The second column of the own passage counts as right: leave it out, above the line and below.",
+                lambda s, n, t: float(
+                    -np.mean(
+                        [np.logaddexp.reduce(log_softmax(s / t)[i, [m == n[i] for m in n]]) for i in range(len(s))]
+                    )
+                ),
+            ),
             Fault("The temperature is not used.", lambda s, n, t: in_batch(s, n, 1.0)),
             Fault("It multiplies by τ; the scores are divided by it.", lambda s, n, t: in_batch(s, n, 1 / t)),
             Fault("The sign is wrong: a loss is the negative logarithm.", lambda *a: -in_batch(*a)),

@@ -97,9 +97,20 @@ def stop_cases() -> list[Case]:
         Case((FALLING, 2), (3, 5), "a patience of 2"),
         Case((FALLING, 1), (1, 2), "a patience of 1"),
         Case((FALLING, 5), (6, 6), "a patience that is never used up"),
+        Case(([1.0, 3.0, 2.0, 4.0, 2.0], 2), (0, 2), "a loss that is better than the one before, not than the best"),
         Case(([2.0, 2.0, 2.0, 1.0], 2), (0, 2), "losses that stay as they are"),
         Case(([1.0], 3), (0, 0), "a single look"),
     ]
+
+
+def stop_by_neighbours(losses: Sequence[float], patience: int) -> tuple[int, int]:
+    """The best look and the last one where each look is compared with the one before."""
+    bad, last = 0, 0
+    for last in range(1, len(losses)):
+        bad = 0 if losses[last] < losses[last - 1] else bad + 1
+        if bad >= patience:
+            break
+    return int(np.argmin(losses[: last + 1])), last
 
 
 def stop(losses: Sequence[float], patience: int, tie: bool = False, strict: int = 0, reset: bool = True) -> tuple:
@@ -217,6 +228,7 @@ EXERCISES = (
         stop_cases,
         (
             Fault("An equal loss is no improvement: the earlier look is kept.", lambda *a: stop(*a, tie=True)),
+            Fault("It compares with the look before; a look must beat the best one so far.", stop_by_neighbours),
             Fault("It waits one look too long.", lambda *a: stop(*a, strict=1)),
             Fault(
                 "The bad looks are counted all together; a better one sets the count back to 0.",

@@ -165,6 +165,13 @@ EXERCISES = (
                 "A word that is said twice is shared twice: count words, and take the smaller count.",
                 lambda s, right: judged(" ".join(dict.fromkeys(plain(s))), right) if s else judged(s, right),
             ),
+            Fault(
+                "Words are counted once, and a word that is said twice is two words: `Counter`, not `set`.",
+                lambda s, right: (
+                    judged(s, right)[0],
+                    judged(" ".join(set(plain(s))), [" ".join(set(plain(r))) for r in right])[1],
+                ),
+            ),
             Fault("It returns F1 alone; the pair of exact match and F1 is wanted.", lambda *a: judged(*a)[1]),
         ),
         (
@@ -215,6 +222,7 @@ EXERCISES = (
                 "The answers are not sorted by score before they are cut into bins.", lambda *a: error(*a, sort=False)
             ),
             Fault("The bins are of equal width; of as many answers each is wanted.", lambda *a: error(*a, wide=True)),
+            Fault("There is one bin for all; cut them into `bins` bins.", lambda s, r, b: error(s, r, 1)),
             Fault("A bin counts in proportion to its answers.", lambda *a: error(*a, weigh=False)),
             Fault("The distance is squared; its size is wanted.", lambda *a: error(*a, power=2)),
             Fault(

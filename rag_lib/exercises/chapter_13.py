@@ -170,6 +170,10 @@ EXERCISES = (
             Fault("What the visitor has already is shown again.", lambda *a: listed(*a, bought=False)),
             Fault("The worst come first.", lambda *a: listed(*a, sign=-1)),
             Fault(
+                "Of equal scores the later place comes first: turning `argsort` round turns the ties round too.",
+                lambda s, ok, h, k: [len(s) - 1 - i for i in listed(s[::-1], ok[::-1], [len(s) - 1 - i for i in h], k)],
+            ),
+            Fault(
                 "Where too few are left it fills up with what is not allowed; a shorter list is right.",
                 lambda *a: listed(*a, fill=True),
             ),

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ir_measures import RR, R, nDCG
+from ir_measures import AP, RR, R, nDCG
 from notebook_definitions import definitions
 from sentence_transformers.util import maxsim
 
@@ -32,6 +32,14 @@ def test_metrics(order, grades, k):
         value = getattr(CHAPTER, name)(order, grades, k)
         assert value == pytest.approx(getattr(ranking, name)(order, grades, k))
         assert value == pytest.approx(ir_measures.calc_aggregate([trusted], {"q": grades}, run)[trusted])
+
+
+@settings(max_examples=60, deadline=None)
+@given(RANKINGS, GRADES)
+def test_average_precision(order, grades):
+    run = {"q": {i: float(-rank) for rank, i in enumerate(order)}}
+    value = CHAPTER.average_precision(order, grades)
+    assert value == pytest.approx(ir_measures.calc_aggregate([AP], {"q": grades}, run)[AP])
 
 
 def test_randomization_test():

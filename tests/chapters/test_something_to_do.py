@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 CHAPTERS = ["00_start_here", "01_documents_and_passages", "02_bm25", "03_embeddings", "04_vector_index"]
-CHAPTERS += ["14_deployment", "15_beyond_one_machine"]
+CHAPTERS += ["05_retrieval", "14_deployment", "15_beyond_one_machine"]
 
 
 @pytest.fixture(params=CHAPTERS)

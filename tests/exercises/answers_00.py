@@ -127,6 +127,12 @@ def answer_of_nothing(guesses, threshold):
     return text if score >= threshold else ""
 
 
+def retrieve_by_share(question, texts, k):
+    found = [set(re.findall(r"\w+", text.lower())) for text in texts]
+    shares = [len(f & set(re.findall(r"\w+", question.lower()))) / max(1, len(f)) for f in found]
+    return [i for i in sorted(range(len(texts)), key=lambda i: -shares[i]) if shares[i]][:k]
+
+
 RIGHT = {
     "quote_span": [quote_span_by_index, quote_span_by_pattern],
     "words_in_common": [words_by_loop, words_by_split],
@@ -146,6 +152,7 @@ WRONG = {
         (words_with_capitals, "Capitals"),
     ],
     "retrieve": [
+        (retrieve_by_share, "divided by the text's length"),
         (retrieve_zeros, "score of 0"),
         (retrieve_worst, "worst come first"),
         (retrieve_reversed_ties, "smaller row"),

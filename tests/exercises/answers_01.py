@@ -29,6 +29,13 @@ def front_matter_every_rule(raw):
     return dict(line.split(": ", 1) for line in parts[1].splitlines()), parts[2].strip()
 
 
+def front_matter_every_dash(raw):
+    parts = raw.split("---")
+    if len(parts) < 3:
+        return {}, raw.strip()
+    return dict(line.split(": ", 1) for line in parts[1].strip().splitlines()), "---".join(parts[2:]).strip()
+
+
 def front_matter_every_colon(raw):
     if not raw.startswith("---\n"):
         return {}, raw.strip()
@@ -211,6 +218,10 @@ def pack_past_the_end(text, sentences, size, overlap):
     return spans
 
 
+def pack_never_full(text, sentences, size, overlap):
+    return pack_forward(text, sentences, size - 1, overlap)
+
+
 def pack_one_each(text, sentences, size, overlap):
     return list(sentences)
 
@@ -225,6 +236,7 @@ RIGHT = {
 WRONG = {
     "front_matter": [
         (front_matter_every_rule, "split at most twice"),
+        (front_matter_every_dash, "only a line of its own is a rule"),
         (front_matter_every_colon, "colon is cut"),
         (front_matter_unstripped, "white space"),
         (front_matter_always_a_head, "without a head fails"),
@@ -247,5 +259,6 @@ WRONG = {
         (pack_nothing_new, "nothing new"),
         (pack_past_the_end, "it goes on"),
         (pack_one_each, "passage of its own"),
+        (pack_never_full, "with <=, not with <"),
     ],
 }

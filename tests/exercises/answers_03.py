@@ -103,6 +103,12 @@ def attention_overflow(scores, mask):
         return e / e.sum(axis=1, keepdims=True)
 
 
+def attention_of_the_largest(scores, mask):
+    e = np.exp(scores - scores.max()) * mask
+    with np.errstate(invalid="ignore"):
+        return e / e.sum(axis=1, keepdims=True)
+
+
 def attention_columns(scores, mask):
     s = torch.tensor(scores).masked_fill(torch.tensor(mask) == 0, -torch.inf)
     return torch.softmax(s, dim=0).numpy()
@@ -160,6 +166,10 @@ def loss_columns(cosines, tau):
     return loss_by_torch(cosines.T.copy(), tau)
 
 
+def loss_both_ways(cosines, tau):
+    return (loss_by_loop(cosines, tau) + loss_by_loop(cosines.T, tau)) / 2
+
+
 def loss_positive(cosines, tau):
     return -loss_by_loop(cosines, tau)
 
@@ -196,6 +206,7 @@ WRONG = {
         (attention_zero_scores, "e^0 is 1"),
         (attention_masked_late, "after the softmax"),
         (attention_overflow, "maximum"),
+        (attention_of_the_largest, "take each row's own"),
         (attention_columns, "Columns add up"),
     ],
     "cosines": [
@@ -209,6 +220,7 @@ WRONG = {
         (loss_without_tau, "temperature is not used"),
         (loss_sum, "mean is wanted"),
         (loss_columns, "down the columns"),
+        (loss_both_ways, "both directions"),
         (loss_positive, "sign"),
         (loss_overflow, "overflows"),
     ],

@@ -84,6 +84,12 @@ def step_nan(x, centres):
         return member.T @ x / member.sum(axis=0)[:, None]
 
 
+def step_zero(x, centres):
+    near = ((x[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
+    sums = np.array([x[near == c].sum(axis=0) for c in range(len(centres))])
+    return sums / np.maximum(np.bincount(near, minlength=len(centres)), 1)[:, None]
+
+
 def step_farthest(x, centres):
     nearest = np.linalg.norm(x[:, None] - centres[None], axis=2).argmax(axis=1)
     return np.array([x[nearest == c].mean(axis=0) if (nearest == c).any() else centres[c] for c in range(len(centres))])
@@ -186,6 +192,7 @@ WRONG = {
     ],
     "kmeans_step": [
         (step_nan, "becomes nan"),
+        (step_zero, "becomes 0"),
         (step_farthest, "farthest centre"),
         (step_by_product, "|c|² is missing"),
         (step_assignment, "new centres are wanted"),

@@ -105,6 +105,10 @@ def ndcg_off_by_one(ranking, grades, k):
     return sum(grades.get(p, 0) / math.log2(i + 3) for i, p in enumerate(ranking[:k])) / ideal
 
 
+def ndcg_of_powers(ranking, grades, k):
+    return ndcg_by_loop(ranking, {passage: 2**grade - 1 for passage, grade in grades.items()}, k)
+
+
 def ndcg_without_ideal(ranking, grades, k):
     return sum(grades.get(p, 0) / math.log2(i + 2) for i, p in enumerate(ranking[:k]))
 
@@ -191,6 +195,10 @@ def fuse_division_by_zero(rankings, weights):
     return total
 
 
+def fuse_mean(rankings, weights):
+    return {passage: score / sum(weights) for passage, score in fuse_by_passage(rankings, weights).items()}
+
+
 def fuse_last(rankings, weights):
     total = {}
     for ranking, weight in zip(rankings, weights, strict=True):
@@ -229,6 +237,7 @@ WRONG = {
         (ndcg_ideal_of_found, "made of what was found"),
         (ndcg_long_ideal, "not cut off after k"),
         (ndcg_off_by_one, "off by one"),
+        (ndcg_of_powers, "2^grade - 1"),
         (ndcg_without_ideal, "not divided"),
         (ndcg_by_rank, "log2(rank + 1)"),
     ],
@@ -242,6 +251,7 @@ WRONG = {
         (fuse_raw, "drowns the other"),
         (fuse_unweighted, "weights make no difference"),
         (fuse_division_by_zero, "divided by 0"),
+        (fuse_mean, "not a mean"),
         (fuse_last, "last score"),
         (fuse_by_maximum, "divided by the largest"),
     ],

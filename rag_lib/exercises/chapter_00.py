@@ -56,9 +56,7 @@ def retrieve_cases() -> list[Case]:
     return [
         Case(("rain on the Moon", TEXTS, 2), [1, 0], "a question that two texts fit"),
         Case(("is the Moon two", TEXTS, 5), [0, 1, 2], "texts with nothing in common with the question"),
-        Case(
-            ("is the Moon grey", ("The Moon.", "Is the Moon always so grey?"), 2), [1, 0], "a long text with more"
-        ),
+        Case(("is the Moon grey", ("The Moon.", "Is the Moon always so grey?"), 2), [1, 0], "a long text with more"),
         Case(("has Mars", TEXTS[::-1], 1), [2], "k = 1"),
         Case(("Mars", TEXTS, 5), [2, 3], "two texts that are equally good"),
         Case(("xylophone", TEXTS, 3), [], "a word that no text has"),

@@ -78,10 +78,11 @@ def mined(scores, right, holds, share, own: bool = True, beyond=np.greater, pick
 
 def gradient_cases() -> list[Case]:
     """A batch, right columns in any order, large scores."""
-    s = random(9, 3, 4)
+    s, far = random(9, 3, 4), np.array([[0], [1000], [-1000]])
     return [
         Case((s, np.array([0, 1, 2])), gradient(s, [0, 1, 2]), "3 questions and 4 passages"),
         Case((s, np.array([3, 0, 0])), gradient(s, [3, 0, 0]), "right columns in another order"),
+        Case((s + far, np.array([0, 1, 2])), gradient(s, [0, 1, 2]), "rows of scores that lie far apart"),
         Case((s[:1] * 9000, np.array([1])), gradient(s[:1] * 9000, [1]), "a question with large scores"),
     ]
 
@@ -213,6 +214,10 @@ EXERCISES = (
             ),
             Fault(
                 "The softmax runs over the questions; over the passages is wanted.", lambda s, r: gradient(s, r, axis=0)
+            ),
+            Fault(
+                "The largest of all scores is subtracted, and a row far below it becomes nan: take each row's own.",
+                lambda s, r: np.where(s.max(axis=1, keepdims=True) < s.max() - 700, np.nan, gradient(s, r)),
             ),
             Fault(
                 "Large scores become nan: subtract the largest of the row.", lambda s, r: gradient(s, r, shift=False)

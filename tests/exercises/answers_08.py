@@ -128,6 +128,13 @@ def gradient_up(scores, right):
     return -gradient_by_torch(scores, right)
 
 
+def gradient_of_the_largest(scores, right):
+    with np.errstate(invalid="ignore"):
+        p = np.exp(scores - scores.max())
+        p /= p.sum(axis=1, keepdims=True)
+    return (p - np.eye(p.shape[1])[right]) / len(p)
+
+
 def gradient_diagonal(scores, right):
     return gradient_by_loop(scores, np.arange(len(right)))
 
@@ -198,6 +205,7 @@ WRONG = {
         (gradient_of_the_sum, "divide by the number"),
         (gradient_up, "sign is wrong"),
         (gradient_diagonal, "takes the diagonal"),
+        (gradient_of_the_largest, "take each row's own"),
     ],
     "train_map": [
         (map_up, "It climbs"),

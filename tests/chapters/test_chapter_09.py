@@ -233,3 +233,16 @@ def test_a_run_learns_and_leaves_its_start_as_it_was(chapter, reader, examples, 
     chapter.advance(run, 40)
     assert run.seen == 40 and chapter.mean_loss(run.reader, few) < before - 0.3
     assert all(torch.equal(p, was[name]) for name, p in reader.model.named_parameters())
+
+
+def test_the_check_of_the_shift_tells_right_from_wrong(chapter):
+    assert chapter.check_shift(lambda labels, start: [start, *labels[:-1]]) == "Right."
+    assert chapter.check_shift(chapter.my_shift).startswith("Not yet")
+    wrong = [
+        lambda labels, start: labels,
+        lambda labels, start: [*labels[1:], start],
+        lambda labels, start: [start, *labels],
+        lambda labels, start: [labels[-1], *labels[:-1]],
+    ]
+    hints = [chapter.check_shift(function) for function in wrong]
+    assert all(hint.startswith("Not quite") for hint in hints) and len(set(hints)) == len(wrong)

@@ -29,14 +29,15 @@ def ranked(scores: np.ndarray, right: np.ndarray, beats: Callable = np.greater_e
 
 
 def loss_cases() -> list[Case]:
-    """A plain batch, hard negatives, doubles, a small temperature."""
-    s = random(8, 3, 5) / 3
+    """A plain batch, hard negatives, doubles, a small temperature, rows far apart."""
+    s, far = random(8, 3, 5) / 3, np.array([[0], [1000], [-1000]])
     plain, hard, double = list("abc"), list("abcde"), list("abace")
     return [
         Case((s[:, :3], plain, 1.0), in_batch(s[:, :3], plain, 1.0), "3 pairs without hard negatives"),
         Case((s, hard, 0.5), in_batch(s, hard, 0.5), "3 pairs and 2 hard negatives"),
         Case((s, double, 0.5), in_batch(s, double, 0.5), "a batch in which passage a stands twice"),
         Case((s, hard, 0.001), in_batch(s, hard, 0.001), "τ = 0.001, where exponentials are too large"),
+        Case((s + far, hard, 1.0), in_batch(s + far, hard, 1.0), "rows of scores that lie far apart"),
     ]
 
 
@@ -167,6 +168,10 @@ EXERCISES = (
             Fault("It multiplies by τ; the scores are divided by it.", lambda s, n, t: in_batch(s, n, 1 / t)),
             Fault("The sign is wrong: a loss is the negative logarithm.", lambda *a: -in_batch(*a)),
             Fault("It adds up the questions; the mean is wanted.", lambda *a: in_batch(*a, mean=np.sum)),
+            Fault(
+                "The largest of all scores is subtracted, and a row far below it is lost: take each row's own.",
+                lambda s, n, t: -np.inf if np.ptp((s / t).max(axis=1)) > 750 else in_batch(s, n, t),
+            ),
             Fault(
                 "Large exponentials overflow: subtract the largest of each row first, or use `np.logaddexp.reduce`.",
                 lambda *a: in_batch(*a, shift=False),

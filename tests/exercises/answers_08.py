@@ -43,6 +43,14 @@ def loss_by_loop(scores, names, tau):
     return total / len(scores)
 
 
+def loss_of_the_largest(scores, names, tau):
+    z = scores / tau
+    others = [[m != name or j == i for j, m in enumerate(names)] for i, name in enumerate(names[: len(z)])]
+    with np.errstate(divide="ignore"):
+        sums = np.log((np.exp(z - z.max()) * others).sum(axis=1))
+    return float(np.mean(sums - np.diag(z) + z.max()))
+
+
 def loss_of_doubles(scores, names, tau):
     return loss_by_torch(scores, list(range(len(names))), tau)
 
@@ -194,6 +202,7 @@ WRONG = {
         (loss_of_any_copy, "counts as right"),
         (loss_sum, "mean is wanted"),
         (loss_without_tau, "temperature is not used"),
+        (loss_of_the_largest, "take each row's own"),
     ],
     "mine_negatives": [
         (mined_with_answers, "holds an answer is no negative"),

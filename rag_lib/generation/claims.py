@@ -199,7 +199,7 @@ def in_all(generation: Generation, kept: Sequence[int], first: Generation, sourc
 
 def runs_of_words(text: str) -> set[tuple[str, ...]]:
     """All runs of three words in a text; of a shorter one, all its words."""
-    words = re.findall(r"\w+", text.lower())
+    words = WORD.findall(text.lower())
     return set(zip(*(words[i:] for i in range(3)), strict=False)) or {tuple(words)}
 
 

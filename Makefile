@@ -36,7 +36,9 @@ test: distributed # two files at a time, one thread each
 check: lint
 	@$(BIN)/python -m pytest tests -m "not model"
 
-bench: install
+bench: install # peers that cannot be had here are named and left out
+	-@$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint requirements.txt \
+		--constraint requirements-optional.txt --editable ".[bench]"
 	@$(BIN)/python -m benchmarks
 
 ask: install

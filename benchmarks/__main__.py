@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.side_by_side import Row, machine
 from rag_lib.files import write_atomically
 
-SUBJECTS = "bm25 vectors encoding answer start growth course".split()
+SUBJECTS = "bm25 vectors encoding answer pipeline start growth course".split()
 
 
 def draw(rows: Sequence[Row], path: Path) -> None:

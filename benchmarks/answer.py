@@ -10,6 +10,7 @@ import copy
 import random
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -17,19 +18,21 @@ from benchmarks.side_by_side import Peer, Round, Row, side_by_side
 from rag_lib.evaluation.answers import f1, score_answers
 from rag_lib.evaluation.statistics import bootstrap
 from rag_lib.files import ARTICLES
+from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.generators import Decoding
 from rag_lib.generation.jobs import ANSWER
 from rag_lib.generation.prompts import BUNDLED
+from rag_lib.generation.reader import EvidenceReader
 from rag_lib.generation.seq2seq import Seq2SeqGenerator
 from rag_lib.indexing.documents import Source
 from rag_lib.indexing.encoders import make_encoder
 from rag_lib.indexing.store import open_folder
 from rag_lib.models.weights import MUSEUM_ENCODER, load_generator
 from rag_lib.museum.collection import load_questions
-from rag_lib.pipeline.rag import vote
 from rag_lib.retrieval.base import PASSAGES, passage_probabilities
-from rag_lib.retrieval.catalogue import make_retriever
+from rag_lib.retrieval.catalogue import DEFAULT, make_retriever
 
+BFLOAT16 = Decoding(half=True)
 Way = Callable[[str, list[Source], list[float]], str]  # a question and passages with their probabilities
 
 
@@ -55,12 +58,12 @@ def together(generator: Seq2SeqGenerator) -> Way:
     return lambda question, sources, probabilities: generator.generate([question], [sources])[0].text
 
 
-def voting(generator: Seq2SeqGenerator) -> Way:
-    """Fusion-in-Decoder and every passage alone, with a vote: what `RAG.ask` does."""
+def quoting(reader: EvidenceReader) -> Way:
+    """The sentence that head and retriever choose, the words that head and decoder choose: what `ask` does."""
 
     def answer(question: str, sources: list[Source], probabilities: list[float]) -> str:
-        all_of_them, *alone = generator.generate([question] * (len(sources) + 1), [sources, *([s] for s in sources)])
-        return vote(all_of_them, alone, probabilities).text
+        logs = np.log(np.maximum(probabilities, 1e-9)).tolist()
+        return reader.generate([question], [sources], source_logs=[logs])[0].text
 
     return answer
 
@@ -84,7 +87,7 @@ def searched(questions: Sequence[str]) -> list[Asked]:
     """The questions with their passages and the passages' probabilities."""
     encoder = make_encoder(MUSEUM_ENCODER)
     knowledge = open_folder(ARTICLES, encoder)
-    retriever = make_retriever("reranked", knowledge, encoder)
+    retriever = make_retriever(DEFAULT, knowledge, encoder)
     found = []
     for question in questions:
         hits = retriever.retrieve(question, PASSAGES)
@@ -100,14 +103,14 @@ def measure(sizes: Sequence[int], rounds: int, items: int) -> Iterator[Row]:
     asked, gold = searched([q.question for q in questions]), [q.answers for q in questions]
     model, tokenizer = load_generator()
     exact = Seq2SeqGenerator(model, tokenizer)
-    half = Seq2SeqGenerator(model, tokenizer, Decoding(half=True))
+    half = Seq2SeqGenerator(model, tokenizer, BFLOAT16)
     ways = {
         "plain loop over passages": ("generate, greedy, 32 bits", plain_loop(model, tokenizer)),
         "together": ("Fusion-in-Decoder, 32 bits", together(exact)),
         "together, bfloat16": ("Fusion-in-Decoder, bfloat16", together(half)),
         "together, int8": ("Fusion-in-Decoder, the encoder in int8", together(int8(exact))),
-        "with vote": ("as `ask`, 32 bits", voting(exact)),
-        "with vote, bfloat16": ("as `ask` where the processor has bfloat16", voting(half)),
+        "quoting": ("as `ask`, 32 bits", quoting(make_generator())),
+        "quoting, bfloat16": ("as `ask` where the processor has bfloat16", quoting(make_generator(None, BFLOAT16))),
     }
     peers = [Peer(name, settings, lambda way=way: each(way, asked)) for name, (settings, way) in ways.items()]
 

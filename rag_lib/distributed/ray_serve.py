@@ -86,7 +86,7 @@ def serve_replicas(
     if replicas < 1:
         raise ValueError(f"there must be at least one replica, not {replicas}")
     listening(settings.host, settings.port).close()
-    connect(cpus=replicas * cpus)
+    ray = connect(cpus=replicas * cpus)
     try:
         from ray import serve
     except ImportError:
@@ -105,10 +105,10 @@ def serve_replicas(
         max_ongoing_requests=CONNECTIONS,  # each replica's own queue refuses what is too much, sooner
         max_constructor_retry_count=ATTEMPTS,
     )
-    serve.start(proxy_location="HeadOnly", http_options={"host": settings.host, "port": settings.port})
     try:
+        serve.start(proxy_location="HeadOnly", http_options={"host": settings.host, "port": settings.port})
         serve.run(deployment.bind(), name=NAME)
-    except RuntimeError as error:
+    except (RuntimeError, ray.exceptions.RayError) as error:
         stop_replicas()
         raise RayUnavailable(f"the replicas do not start: {' '.join(str(error).split())[:300]}") from error
 

@@ -81,6 +81,8 @@ def cluster():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_prestart_worker_first_driver", "0")
+        patch.setenv("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "120")  # and starts again whatever took five seconds
+        patch.setenv("RAY_worker_niceness", "0")  # else all that runs beside the tests goes before the workers
         patch.setattr(services, "get_node", patient(services.get_node))
         patch.setattr(Node, "start_raylet", with_known_ports(Node.start_raylet))
         cluster = Cluster(initialize_head=True, head_node_args=node_settings() | {"include_dashboard": False})

@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # What `make check` leaves out: fixtures that load a trained model, and folders and files whose tests load one or train.
 LOADING = {"encoder", "knowledge", "bundled", "rag", "tokenizer", "dpr"}
 HEAVY = {"training", "end_to_end", "test_attacks.py", "test_warm_start.py", "test_fresh_questions.py", "test_setup.py"}
-HEAVY |= {"test_page.py", "test_schema.py", "test_book.py"}  # a browser; hundreds of requests
+HEAVY |= {"test_page.py", "test_schema.py", "test_book.py", "test_ray.py"}  # a browser; hundreds of requests; a cluster
 HEAVY |= {f"test_chapter_{number}.py" for number in ("03", "05", "06", "07", "08", "09")}
 
 

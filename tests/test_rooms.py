@@ -2,6 +2,8 @@
 
 import ast
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,13 +59,22 @@ def test_a_room_says_what_goes_in_and_out_and_its_names_exist(room):
         package.nothing  # noqa: B018
 
 
-def test_a_room_loads_nothing_before_it_is_asked():
-    import subprocess
-    import sys
-
-    code = "import rag_lib.indexing, rag_lib.generation, sys; print('torch' in sys.modules, 'numpy' in sys.modules)"
+def loaded_by(modules: str, *heavy: str) -> list[str]:
+    """What a fresh process has loaded that imports the modules, of some libraries that take long."""
+    code = f"import {modules}, sys; print(*(name for name in {heavy!r} if name in sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
-    assert out == "False False\n"
+    return out.split()
+
+
+def test_a_room_loads_nothing_before_it_is_asked():
+    assert loaded_by("rag_lib.indexing, rag_lib.generation", "torch", "numpy") == []
+
+
+def test_whoever_only_searches_loads_no_library_of_models():
+    """Each of Ray's workers would wait for them, many seconds."""
+    workers = "rag_lib.distributed.ray_encoding, rag_lib.distributed.ray_index, rag_lib.indexing.store"
+    loaded = loaded_by(workers, "numpy", "torch", "transformers", "sentence_transformers")
+    assert loaded == ["numpy"] + ["torch"] * (sys.platform == "darwin"), "FAISS needs torch before it there"
 
 
 @pytest.mark.parametrize("path", FILES, ids=module_of)

@@ -17,8 +17,8 @@ from rag_lib.applications.short_answers import is_denied, opening
 from rag_lib.applications.small_talk import small_talk, without_small_talk
 from rag_lib.generation.citations import without_marks
 from rag_lib.generation.generators import Generation
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Passage
-from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.pipeline.rag import RAG, Citation, Found, citation, cite
 from rag_lib.retrieval.base import check_query

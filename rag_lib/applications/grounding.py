@@ -15,7 +15,7 @@ import numpy as np
 
 from rag_lib.evaluation.values import canonical
 from rag_lib.indexing.analysis import Analyzer
-from rag_lib.indexing.encoders import Encoder
+from rag_lib.indexing.base import Encoder
 
 NEGATIONS = frozenset("no not never nobody none nothing neither nor nowhere without cannot hardly".split())
 COPY = 1.0  # the nearness from which a sentence is nearly a copy

@@ -20,8 +20,8 @@ from rag_lib.files import cache_folder
 from rag_lib.generation.generators import Generator
 from rag_lib.generation.jobs import QUOTE
 from rag_lib.hits import Hit, check_k, top_k
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Passage, Source, indexed_text
-from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.knowledge_base import IndexSettings, KnowledgeBase
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.indexing.store import IndexUnusable, load, save

@@ -18,8 +18,8 @@ from rag_lib.applications.grounding import Claim, Grounds
 from rag_lib.generation.generators import Generator
 from rag_lib.generation.jobs import SUMMARIZE
 from rag_lib.indexing.analysis import Analyzer
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Document, Source, Unreadable, load_document
-from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.splitting import Splitting, passage_spans, sentence_pieces
 
 SENTENCES = 3

@@ -1,7 +1,8 @@
 """A collection on several machines, by existing engines (the extra `distributed`).
 
 Vectors and questions go in; the hits that one machine would find come out. `sharding` shows by hand why;
-Milvus keeps the vectors, Ray keeps processes running: those that encode, and those that hold the shards.
+Milvus keeps the vectors, Ray keeps processes running: those that encode, those that hold the shards, and those that
+answer.
 """
 
 from rag_lib import exports
@@ -14,5 +15,6 @@ __all__, __getattr__, __dir__ = exports(
         "ray_cluster": "RayUnavailable connect",
         "ray_encoding": "encode_collection",
         "ray_index": "ray_index",
+        "ray_serve": "serve_replicas stop_replicas",
     },
 )

@@ -6,6 +6,7 @@ Management System".
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
@@ -154,6 +155,7 @@ def connect(uri: str, token: str) -> Any:
         from pymilvus import MilvusClient
     except ImportError:
         raise MilvusUnavailable("Milvus is not installed: pip install 'rag-from-scratch[distributed]'") from None
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # what fails is our line, not its pages of traces
     with errors(uri):
         return MilvusClient(uri, token=token, timeout=10)
 

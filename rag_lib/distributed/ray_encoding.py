@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from rag_lib.distributed.ray_cluster import connect
 from rag_lib.files import write_atomically
 from rag_lib.hits import check_texts
-from rag_lib.indexing.encoders import Encoder
+from rag_lib.indexing.base import Encoder
 
 SHARD = 4_096  # texts in a file: some minutes of work on a CPU, which is what a lost worker loses at most
 

@@ -11,13 +11,13 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import NamedTuple
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, NamedTuple
 
 from rag_lib.indexing.documents import Passage, indexed_text
 from rag_lib.indexing.splitting import Span, sentence_spans, stretches, word_spans
-from rag_lib.models.weights import encoder_source, hub_errors, load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 TITLE = 64  # the most tokens of a title, which every passage of its document repeats
 GENERATOR = 512  # tokens that the bundled generator reads
@@ -120,6 +120,8 @@ def generator_budget() -> Budget:
     Raises:
         ModelUnavailable: its tokenizer cannot be had.
     """
+    from rag_lib.models.weights import encoder_source, hub_errors, load_tokenizer  # seconds, where nothing is built
+
     source = encoder_source()  # the generator has the encoder's tokens
     with hub_errors(source):
         return Budget(load_tokenizer(source), GENERATOR - QUESTION)

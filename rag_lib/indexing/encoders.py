@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
-import torch  # before faiss: the other order crashes on macOS
+import torch
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from rag_lib.hits import check_texts
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.budget import Budget
 from rag_lib.models.adapters import apply_adapter
 from rag_lib.models.weights import (
@@ -41,33 +41,6 @@ MINILM_SETTINGS = (
     ("Normalize", {"module_input_name": "sentence_embedding", "module_output_name": "sentence_embedding"}),
 )  # fmt: skip
 UNIMPORTANT = ("_name_or_path", "transformers_version", "architectures", "dtype")  # in a model's configuration
-
-
-class Encoder(Protocol):
-    """Anything that embeds texts as unit vectors, and their tokens too; one that needs prompts adds them itself.
-
-    Raises:
-        TypeError: every method that is given texts, for what is no list of texts.
-    """
-
-    name: str
-    dimension: int
-    budget: Budget | None  # how much of a passage it reads; None for any length
-
-    def fingerprint(self) -> str:
-        """Changes whenever the vectors would."""
-
-    def encode_passages(self, texts: Sequence[str], progress: bool = False) -> np.ndarray:
-        """Unit vectors (len(texts), dimension), float32."""
-
-    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        """Unit vectors (len(texts), dimension), float32."""
-
-    def encode_passage_tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """For each text a unit vector for each of its tokens, (tokens, dimension), float32."""
-
-    def encode_query_tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """For each text a unit vector for each of its tokens, (tokens, dimension), float32."""
 
 
 def digest_of(

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from rag_lib.indexing.analysis import Analyzer
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.bm25 import BM25
 from rag_lib.indexing.budget import Fitted, fit, generator_budget
 from rag_lib.indexing.documents import Document, Passage, Skipped, indexed_text
-from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.splitting import Splitting, split_documents
 from rag_lib.indexing.vector_index import FaissIndex, VectorIndex
 

@@ -20,16 +20,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import torch  # noqa: F401  before faiss: the other order crashes on macOS
-
-import faiss  # isort: skip
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from rag_lib.files import private_cache, write_atomically
 from rag_lib.indexing.analysis import Analyzer
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Passage, Skipped, folder_digest, indexed_text, load_documents
-from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.knowledge_base import IndexSettings, KnowledgeBase, build
 from rag_lib.indexing.splitting import Splitting
 from rag_lib.indexing.vector_index import KINDS, FaissIndex, VectorIndex
@@ -206,7 +203,7 @@ def index_state(index: FaissIndex) -> tuple[Tensors, dict]:
         "dimension": index.dimension,
         "next_number": index.next_number,
     }
-    return {"index": faiss.serialize_index(index.index), "numbers": as_bytes(index.numbers)}, about
+    return {"index": index.stored(), "numbers": as_bytes(index.numbers)}, about
 
 
 def restored_index(tensors: Tensors, about: dict) -> FaissIndex:
@@ -216,8 +213,7 @@ def restored_index(tensors: Tensors, about: dict) -> FaissIndex:
         ValueError: the parts do not belong together.
     """
     index = FaissIndex(about["dimension"], KINDS[about["kind"]](**about["settings"]))
-    stored = faiss.deserialize_index(tensors["index"])
-    index.restore(stored, from_bytes(tensors["numbers"]), about["next_number"], about["trained"])
+    index.restore(tensors["index"], from_bytes(tensors["numbers"]), about["next_number"], about["trained"])
     return index
 
 

@@ -8,14 +8,17 @@ vectors is the cosine.
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import ClassVar, Protocol
 
 import numpy as np
-import torch  # noqa: F401  before faiss: the other order crashes on macOS
 
-import faiss  # isort: skip
+if sys.platform == "darwin":
+    import torch  # noqa: F401  before faiss: the other order crashes there
+
+import faiss
 
 from rag_lib.hits import Hit, best, check_k
 
@@ -276,12 +279,17 @@ class FaissIndex:
             effort *= 2
         return [best(hits, k) for hits in found]
 
-    def restore(self, index: faiss.Index, numbers: dict[str, int], next_number: int, trained: bool) -> None:
+    def stored(self) -> np.ndarray:
+        """The index of FAISS as bytes, for `restore`."""
+        return faiss.serialize_index(self.index)
+
+    def restore(self, stored: np.ndarray, numbers: dict[str, int], next_number: int, trained: bool) -> None:
         """Takes over what was saved of another index of the same kind.
 
         Raises:
             ValueError: the parts do not belong together.
         """
+        index = faiss.deserialize_index(stored)
         if index.d != self.dimension or index.ntotal < len(numbers) or max(numbers.values(), default=-1) >= next_number:
             raise ValueError("its files do not belong together")
         self.index, self.numbers, self.next_number = index, numbers, next_number

@@ -20,8 +20,9 @@ from rag_lib.evaluation.answers import match
 from rag_lib.files import MUSEUM, read_json_lines
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.generators import Decoding, Generator
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Document, load_documents
-from rag_lib.indexing.encoders import Encoder, SentenceEncoder
+from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase, build
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import load_articles

@@ -22,7 +22,8 @@ from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.chat import ChatGenerator
 from rag_lib.generation.chat_prompts import PromptDefence
 from rag_lib.generation.generators import Decoding
-from rag_lib.indexing.encoders import Encoder, SentenceEncoder
+from rag_lib.indexing.base import Encoder
+from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.attacks import Attack, Outcome, Siege, load_attacks, outcome
 from rag_lib.pipeline.rag import RAG, Answer, Found

@@ -28,7 +28,8 @@ from rag_lib.files import ARTICLES, MUSEUM, read_json_lines, write_json_lines
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.citations import without_marks
 from rag_lib.generation.generators import Generator
-from rag_lib.indexing.encoders import Encoder, SentenceEncoder
+from rag_lib.indexing.base import Encoder
+from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.indexing.store import open_folder

@@ -16,8 +16,8 @@ from rag_lib.generation.generators import Generation, Generator
 from rag_lib.generation.jobs import ANSWER, REWRITE, SUMMARIZE
 from rag_lib.generation.prompts import conversation
 from rag_lib.hits import Hit
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Document, Source
-from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.splitting import Splitting, passage_spans, sentence_spans
 from rag_lib.museum.collection import Dialogue, Question, Turn, load_articles, load_dossiers, load_summaries

@@ -18,8 +18,9 @@ from rag_lib.evaluation.answers import match, match_f1
 from rag_lib.evaluation.squad import SQUAD, load_public
 from rag_lib.files import ARTICLES
 from rag_lib.hits import Hit
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Document, Passage
-from rag_lib.indexing.encoders import Encoder, SentenceEncoder
+from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase, build
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.indexing.store import open_folder

@@ -14,8 +14,9 @@ from rag_lib.evaluation.ranking import of_ranks
 from rag_lib.evaluation.squad import DataUnavailable
 from rag_lib.evaluation.statistics import bootstrap, paired_difference
 from rag_lib.files import ARTICLES, append_json, read_json_lines, write_json
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Source, indexed_text
-from rag_lib.indexing.encoders import Encoder, SentenceEncoder
+from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.store import open_folder
 from rag_lib.models.adapters import adapter_weights, apply_adapter

@@ -9,8 +9,9 @@ import time
 from rag_lib.files import ARTICLES
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.generators import Decoding
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.commands import report, report_cut
-from rag_lib.indexing.encoders import Encoder, make_encoder
+from rag_lib.indexing.encoders import make_encoder
 from rag_lib.indexing.store import load, open_folder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.pipeline.rag import RAG, Answer, Citation

@@ -11,7 +11,7 @@ from rag_lib.retrieval.base import Retriever
 from rag_lib.retrieval.fusion import FUSIONS
 
 if TYPE_CHECKING:  # so that the command line can name the retrievers without loading any model
-    from rag_lib.indexing.encoders import Encoder
+    from rag_lib.indexing.base import Encoder
     from rag_lib.indexing.knowledge_base import KnowledgeBase
     from rag_lib.retrieval.cross_encoder import CrossEncoder
 

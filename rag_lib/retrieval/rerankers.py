@@ -13,8 +13,8 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Passage, indexed_text
-from rag_lib.indexing.encoders import Encoder
 from rag_lib.models.weights import SAFE, ModelUnavailable, hub_errors
 from rag_lib.retrieval.base import Reranker
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rag_lib.hits import Hit, best, check_k
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.bm25 import BM25
 from rag_lib.indexing.documents import Passage
-from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.vector_index import VectorIndex
 from rag_lib.retrieval.base import FUSED, RERANKED, Reranker, Retriever, check_query
 from rag_lib.retrieval.fusion import Fusion, MinMaxFusion

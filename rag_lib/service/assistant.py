@@ -19,8 +19,8 @@ from rag_lib.applications.summarization import Summary, summarize
 from rag_lib.applications.wishes import Wish
 from rag_lib.generation.generators import Generator
 from rag_lib.hits import Hit
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Document, Passage
-from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.live.access import RULE, groups_of
 from rag_lib.indexing.live.collection import Change, LiveCollection
 from rag_lib.indexing.live.versions import Snapshot

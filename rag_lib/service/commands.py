@@ -13,9 +13,10 @@ from rag_lib.evaluation.squad import read_rows
 from rag_lib.files import ARTICLES, private_cache
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.generators import Decoding
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.commands import report
 from rag_lib.indexing.documents import Document, folder_digest, load_documents
-from rag_lib.indexing.encoders import Encoder, make_encoder
+from rag_lib.indexing.encoders import make_encoder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import load_dossiers, load_products, load_visitors
 from rag_lib.service.assistant import Assistant, LiveCollection

@@ -1,15 +1,22 @@
 """What Ray's workers run, without Ray: what one has written, the next one goes on with."""
 
+import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from fakes import HashEncoder
+from services import LOCAL, open_service, wait_until
+from starlette.testclient import TestClient
 
 from rag_lib.distributed.ray_encoding import ShardWriter, encode_collection, shard_name
 from rag_lib.distributed.ray_index import MadeBy, Shard, ray_index
+from rag_lib.distributed.ray_serve import KeepsNothing, Replica
 from rag_lib.indexing.store import IndexUnusable
 from rag_lib.indexing.vector_index import Flat, NumpyIndex
+from rag_lib.service.app import create_app
+from rag_lib.service.settings import Settings
 
 TEXTS = [f"text {i}" for i in range(20)]
 VECTORS = HashEncoder().encode_passages(TEXTS)
@@ -80,3 +87,57 @@ def test_a_folder_with_another_number_of_shards_is_refused(tmp_path):
         ray_index(16, tmp_path, shards=2)
     with pytest.raises(ValueError, match="at least one shard"):
         ray_index(16, tmp_path, shards=0)
+
+
+@pytest.fixture
+def replica(tmp_path, documents):
+    """A client of what one replica serves."""
+    app = create_app(Settings(), lambda: open_service(tmp_path, documents))
+    app.add_middleware(KeepsNothing)
+    with TestClient(app, LOCAL) as client:
+        wait_until(lambda: client.get("/ready").status_code == 200)
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/chat", {"message": "Who was Laika?"}),
+        ("POST", "/feedback", {"id": "a", "helpful": True}),
+        ("POST", "/documents", {"title": "A", "text": "b"}),
+        ("PUT", "/documents/laika", {"title": "A", "text": "b"}),
+        ("DELETE", "/documents/laika", None),
+        ("GET", "/metrics", None),
+    ],
+)
+def test_a_replica_refuses_what_it_would_have_to_keep(replica, method, path, body):
+    reply = replica.request(method, path, json=body)
+    assert reply.status_code == 403 and reply.json()["reason"] == "replica"
+    assert "Laika was a dog" in replica.get("/documents/laika").text, "nothing has changed"
+
+
+def test_a_replica_answers_what_leaves_nothing_behind(replica):
+    question = "Which dog flew in Sputnik 2?"
+    assert replica.post("/ask", json={"question": question}).json()["answer"]
+    assert replica.post("/search", json={"query": question}).json()
+    assert replica.post("/summarize", json={"document": "laika"}).status_code == 200
+    assert replica.get("/").status_code == replica.get("/documents").status_code == 200
+
+
+def health_of(service: SimpleNamespace) -> None:
+    replica = Replica()
+    replica.app = SimpleNamespace(state=SimpleNamespace(service=service))
+    asyncio.run(asyncio.wait_for(replica.check_health(), 0.3))
+
+
+def test_a_replica_is_asked_nothing_before_its_models_are_loaded_and_replaced_when_they_fail():
+    def service(loaded=None, failure=None, stuck=False):
+        return SimpleNamespace(loaded=loaded, failure=failure, queue=SimpleNamespace(is_stuck=lambda: stuck))
+
+    health_of(service(loaded=True))
+    with pytest.raises(TimeoutError):
+        health_of(service())
+    with pytest.raises(OSError, match="no model"):
+        health_of(service(failure=OSError("no model")))
+    with pytest.raises(RuntimeError, match="hang"):
+        health_of(service(loaded=True, stuck=True))

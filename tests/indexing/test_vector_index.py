@@ -11,6 +11,7 @@ from fakes import HashEncoder
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from milvus_server import server_address
 
 from rag_lib.distributed.milvus import MilvusIndex
 from rag_lib.distributed.sharding import ShardedIndex
@@ -29,9 +30,10 @@ BACK_ENDS = {
     "pq": lambda: FaissIndex(DIMENSION, PQ(parts=4, bits=4)),
     "pq-3": lambda: FaissIndex(DIMENSION, PQ(parts=4, bits=3)),  # trained by the few vectors of a random history
 }
-EXACT = {"numpy", "flat", "ivf-all", "sharded", "milvus"}
+EXACT = {"numpy", "flat", "ivf-all", "sharded", "milvus", "milvus-server"}
 if find_spec("milvus_lite") and find_spec("pymilvus"):  # the extra `distributed`
     BACK_ENDS["milvus"] = lambda: MilvusIndex(DIMENSION, milvus_file(), f"c{next(COUNTER)}")
+    BACK_ENDS["milvus-server"] = lambda: MilvusIndex(DIMENSION, server_address(), f"c{next(COUNTER)}")
 MANY = 700  # vectors: enough to train each of them
 
 
@@ -234,7 +236,7 @@ def test_what_cannot_be_made_is_said(name, options, message):
         make_index(name, DIMENSION, **options)
 
 
-@pytest.mark.parametrize("name", [n for n in BACK_ENDS if n not in ("numpy", "sharded", "milvus")])
+@pytest.mark.parametrize("name", [n for n in BACK_ENDS if n not in ("numpy", "sharded", "milvus", "milvus-server")])
 @pytest.mark.parametrize("size", [0, 20, MANY], ids=["empty", "untrained", "trained"])
 def test_what_was_saved_is_loaded_and_goes_on(tmp_path, name, size):
     index = BACK_ENDS[name]()

@@ -24,8 +24,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Document
-from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.knowledge_base import IndexSettings
 from rag_lib.indexing.live.change_log import ChangeLog
 from rag_lib.indexing.live.entries import (

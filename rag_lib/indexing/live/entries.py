@@ -13,8 +13,8 @@ from functools import cached_property
 import numpy as np
 
 from rag_lib.indexing.analysis import Analyzer
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Document, Passage, indexed_text
-from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.knowledge_base import IndexSettings, KnowledgeBase, embed, fitted_passages
 
 

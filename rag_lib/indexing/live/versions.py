@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from rag_lib.indexing.encoders import Encoder
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.live.change_log import ChangeLog, damaged
 from rag_lib.indexing.live.entries import Entry, entries_of, from_text, knowledge_of, row_of

@@ -16,9 +16,9 @@ from tqdm.auto import tqdm
 from rag_lib.evaluation.squad import SQUAD, Row, load_public, parse
 from rag_lib.files import read_json_lines, write_json_lines
 from rag_lib.indexing.analysis import Analyzer
+from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.bm25 import BM25
 from rag_lib.indexing.documents import Source, indexed_text
-from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.splitting import Splitting, passage_spans, sentence_spans
 from rag_lib.training.retriever.pairs import MARGIN, Pair, is_right, with_negatives
 

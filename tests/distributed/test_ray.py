@@ -229,11 +229,11 @@ def test_replicas_answer_as_one_process_though_one_is_killed(cluster, tmp_path):
         ask = http_asker(f"http://127.0.0.1:{port}")
         with ThreadPoolExecutor(4) as visitors:
             told = [visitors.submit(asked_until_told, ask, question) for question in questions]
-            wait_until(lambda: len(pids()) == 2, 60)
+            wait_until(lambda: len(pids()) == 2, 120)
             first = min(pids())
             os.kill(first, signal.SIGKILL)
             assert [(each.result().text, each.result().sure) for each in told] == alone
-        wait_until(lambda: asked_until_told(ask, f"Did {time.monotonic()} Ham fly?") and len(pids()) == 3, 120)
+        wait_until(lambda: asked_until_told(ask, f"Did {time.monotonic()} Ham fly?") and len(pids()) == 3, 240)
     finally:
         stop_replicas()
 

@@ -143,9 +143,11 @@ def json_lines(path: Path, broken: list[BadLine] | None = None) -> Iterator[tupl
                 if b"\\ud" in line.lower():
                     value = well_formed_values(value)
             except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
+                at = f"{error.msg}, character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else error
+                bad = BadLine(path, number, f"not JSON ({at})")
                 if broken is None:
-                    raise BadLine(path, number, f"not JSON ({error})") from error
-                broken.append(BadLine(path, number, f"not JSON ({error})"))
+                    raise bad from error
+                broken.append(bad)
                 continue
             yield number, value
 

@@ -41,5 +41,13 @@ def test_json_lines_are_well_formed(tmp_path):
     assert [row for _, row in json_lines(path)] == [{"a": ["\ufffd", {"\ufffd": "🚀"}], "n": 1, "s": "\\ud83d"}]
 
 
+def test_a_line_that_is_not_json_has_one_number(tmp_path):
+    path, broken = tmp_path / "rows.jsonl", []
+    path.write_text('{"a": 1}\n{b}\n')
+    assert len(list(json_lines(path, broken))) == 1
+    reason = "Expecting property name enclosed in double quotes"
+    assert [str(bad) for bad in broken] == [f"{path}, line 2: not JSON ({reason}, character 2)"]
+
+
 def test_a_question_is_one_clean_line():
     assert check_query(" Who\nflew \udce9\x1b[2J first\u202e? ") == "Who flew \ufffd[2J first?"

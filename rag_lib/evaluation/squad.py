@@ -136,7 +136,7 @@ def read_own(folder: Path, make: Callable[[Row], T]) -> tuple[list[T], list[T], 
     """
     files = [folder] if folder.is_file() else sorted(folder.glob("*.jsonl"))
     if not files:
-        raise ValueError(f"there is no .jsonl file in {folder}")
+        raise ValueError(f"there is no .jsonl file in {folder}" if folder.exists() else f"there is no {folder}")
     training: list[T] = []
     validation: list[T] = []
     broken: list[BadLine] = []

@@ -81,11 +81,13 @@ def hub_errors(name: str) -> Iterator[None]:
         raise
     except UNLOADABLE as error:
         if Path(name).exists():
-            raise ModelUnavailable(f"the model in {name} cannot be loaded: {first_line(error)}") from error
+            trained = Path(name) / "weights"  # where a training run leaves them
+            hint = f"; did you mean {trained}?" if trained.is_dir() else ""
+            raise ModelUnavailable(f"the model in {name} cannot be loaded: {first_line(error)}{hint}") from error
         raise ModelUnavailable(
-            f"the model {name} is not on this machine and could not be fetched from the Hugging Face hub as "
-            "safetensors (pickled weights are never opened). Check the name and the network (and that "
-            "HF_HUB_OFFLINE is not set), or leave the option out to use the bundled one"
+            f"the model {name} is not on this machine (there is no folder {name}) and could not be fetched from the "
+            "Hugging Face hub as safetensors (pickled weights are never opened). Check the name and the network (and "
+            "that HF_HUB_OFFLINE is not set), or leave the option out to use the bundled one"
         ) from error
 
 

@@ -8,7 +8,7 @@ from conftest import ROOT
 CHAPTERS = ["00_start_here", "01_documents_and_passages", "02_bm25", "03_embeddings", "04_vector_index"]
 CHAPTERS += ["05_retrieval", "14_deployment", "15_beyond_one_machine"]
 ASKING = [*CHAPTERS, "06_generation", "08_finetune_retriever", "09_finetune_generator"]  # with checks of their own
-ASKING += ["12_summarization", "13_recommendation"]
+ASKING += ["07_rag_pipeline", "12_summarization", "13_recommendation"]
 
 
 def cells_of(chapter: str) -> list[dict]:

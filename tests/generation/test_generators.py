@@ -14,6 +14,7 @@ from transformers import (
     T5ForConditionalGeneration,
 )
 
+from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.constraints import allowed_next
 from rag_lib.generation.encoding import encode_apart
 from rag_lib.generation.generators import Decoding
@@ -354,6 +355,13 @@ def test_a_model_that_is_not_there_is_one_clear_line():
     with pytest.raises(ModelUnavailable, match="no-such-model is not on this machine") as caught:
         Seq2SeqGenerator.load("nobody/no-such-model")
     assert "\n" not in str(caught.value)
+
+
+def test_the_folder_of_a_training_run_says_where_its_weights_are(tmp_path):
+    (tmp_path / "weights").mkdir()
+    with pytest.raises(ModelUnavailable) as caught:
+        make_generator(str(tmp_path))
+    assert str(caught.value).endswith(f"did you mean {tmp_path / 'weights'}?")
 
 
 def test_a_folder_with_a_difference_alone_is_a_generator(tmp_path):

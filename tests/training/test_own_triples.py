@@ -122,6 +122,11 @@ def test_too_little_data_is_refused_in_one_line(tmp_path, capsys, text, reason):
     assert reason in capsys.readouterr().err
 
 
+def test_a_folder_that_is_not_there_is_named_as_such(tmp_path):
+    with pytest.raises(ValueError, match=r"^there is no \S*nowhere$"):
+        read_triples(tmp_path / "nowhere")
+
+
 @given(st.lists(st.integers(0, 5), min_size=2, max_size=40))
 def test_nothing_is_lost_or_doubled_by_holding_out(contexts):
     triples = [

@@ -10,7 +10,9 @@ from conftest import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from notebook_definitions import definitions
+from scipy.stats import beta
 
+from rag_lib.evaluation import bootstrap
 from rag_lib.indexing.live.change_log import line_of, record_in
 
 CHAPTER = definitions("14_deployment", constants=False)
@@ -47,6 +49,14 @@ def test_an_hour_has_all_who_came_and_lets_nobody_in_who_would_wait_too_long():
     everybody, bounded = CHAPTER.hour(np.inf), CHAPTER.hour(8.0)
     assert everybody[2] == 0 and len(everybody[0]) == len(bounded[0]) + bounded[2]
     assert set(bounded[0]) <= set(everybody[0]) and max(bounded[1]) <= 8 < max(everybody[1])
+
+
+@pytest.mark.parametrize("n", [1, 8, 100])
+def test_where_nothing_was_seen_an_interval_goes_up_to_the_bound_of_clopper_and_pearson(n):
+    nothing = CHAPTER.share_of([False] * n)
+    assert (nothing.mean, nothing.low, nothing.n) == (0, 0, n)
+    assert nothing.high == pytest.approx(beta.ppf(0.95, 1, n))
+    assert CHAPTER.share_of([True, *[False] * n]) == bootstrap([True, *[False] * n])
 
 
 @settings(deadline=None)

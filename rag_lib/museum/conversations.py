@@ -28,7 +28,7 @@ from rag_lib.files import ARTICLES, MUSEUM, read_json_lines, write_json_lines
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.citations import without_marks
 from rag_lib.generation.generators import Generator
-from rag_lib.indexing.encoders import Encoder, SentenceEncoder
+from rag_lib.indexing.encoders import Encoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.indexing.store import open_folder
@@ -36,6 +36,7 @@ from rag_lib.models.chat import DIFFERENCE
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import SPLITS, Dialogue, Turn, load_dialogues
 from rag_lib.museum.measure import SearchedOnce, gold_passages
+from rag_lib.museum.open_collections import RememberingEncoder
 from rag_lib.pipeline.rag import RAG
 from rag_lib.retrieval.base import LONGEST_QUESTION, Retriever
 from rag_lib.retrieval.catalogue import DEFAULT, make_retriever
@@ -178,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--generator", metavar="NAME")
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="FOLDER")
     options = parser.parse_args(arguments)
-    encoder, generator = SentenceEncoder(MUSEUM_ENCODER), make_generator(options.generator)
+    encoder, generator = RememberingEncoder(MUSEUM_ENCODER), make_generator(options.generator)
     knowledge = open_folder(ARTICLES, encoder, progress=True)
     rag = RAG(knowledge, SearchedOnce(make_retriever(options.retriever, knowledge, encoder)), generator)
     chat = make_generator("chat") if DIFFERENCE.is_dir() else None

@@ -23,6 +23,7 @@ __all__, __getattr__, __dir__ = exports(
         "reader": "EvidenceReader",
         "chat_prompts": "NO_ANSWER build_chat_prompt",
         "chat": "ChatGenerator",
+        "guide": "GuidedChat",
         "catalogue": "GENERATORS make_generator",
     },
 )

@@ -23,8 +23,15 @@ def seq2seq(name: str | None, decoding: Decoding | None) -> Generator:
     return Seq2SeqGenerator.load(name, decoding)
 
 
+def guided(name: str | None, decoding: Decoding | None) -> Generator:
+    """The bundled chat model with a trained difference, guided by the reader."""
+    from rag_lib.generation.guide import GuidedChat
+
+    return GuidedChat.load(name, decoding)
+
+
 def chat(name: str | None, decoding: Decoding | None) -> Generator:
-    """The bundled chat model, or one of the hub."""
+    """A chat model by itself."""
     from rag_lib.generation.chat import ChatGenerator
 
     return ChatGenerator.load(name, decoding)
@@ -36,7 +43,7 @@ def by_its_files(name: str, decoding: Decoding | None) -> Generator:
     from rag_lib.models.weights import is_bundled
 
     if is_difference(name):
-        return chat(name, decoding)
+        return guided(name, decoding)
     if is_bundled(name):
         return bundled(name, decoding)
     return (chat if is_decoder_only(name) else seq2seq)(name, decoding)
@@ -45,8 +52,8 @@ def by_its_files(name: str, decoding: Decoding | None) -> Generator:
 GENERATORS: dict[str, Callable[[str, Decoding | None], Generator]] = {
     "perigee": lambda name, decoding: bundled(None, decoding),  # the one that `ask` uses
     "perigee-base": bundled,  # the same before it was trained on the museum
-    "chat": chat,  # the bundled chat model, which replies in sentences
-    "chat-base": chat,  # the same as published
+    "chat": guided,  # replies in sentences: the reader finds what the bundled chat model says
+    "chat-base": chat,  # the bundled chat model by itself, as published
 }
 
 

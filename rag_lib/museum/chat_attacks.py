@@ -103,7 +103,7 @@ def table(rows: Sequence[Reply]) -> Iterator[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Asks a sample, prints the table, and keeps every reply."""
     parser = argparse.ArgumentParser(prog="python -m rag_lib.museum.chat_attacks", description=__doc__.splitlines()[0])
-    parser.add_argument("--generator", default="chat", metavar="NAME", help="a chat model (default: %(default)s)")
+    parser.add_argument("--generator", default="chat-base", metavar="NAME", help="a chat model (default: %(default)s)")
     parser.add_argument("--retriever", default="hybrid", metavar="NAME", help="default: %(default)s")
     parser.add_argument("--each", type=int, default=2, metavar="N", help="attacks of each kind (default: %(default)s)")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write every reply, as JSON lines")

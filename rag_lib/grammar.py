@@ -157,6 +157,10 @@ def parser() -> argparse.ArgumentParser:
     open_domain.add_argument(
         "--limit", type=whole(1), metavar="N", help="only N of each sort, drawn with a fixed seed (squad: 500)"
     )
+    styles = ("questions", "visitor_questions")
+    open_domain.add_argument(
+        "--styles", nargs="+", choices=styles, default=styles, help="the museum's sorts of questions (default: both)"
+    )
     open_domain.add_argument(
         "--retriever", type=retriever_type, default=DEFAULT, metavar="NAME", help=RETRIEVER_HELP.format(DEFAULT)
     )

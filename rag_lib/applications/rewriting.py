@@ -30,6 +30,7 @@ WORD = re.compile(r"\w[\w’'.–-]*\w|\w")
 CAPITAL = re.compile(r"(?<=[a-z,;] )[A-Z][\w’'-]*\w")
 SMALL = re.compile(r"(?<=[\s(])[a-z][\w’'-]*\w")
 OWN = re.compile(r"['’]s$")
+SHORTENED = re.compile(r"n['’]t$|['’](?:ll|re|ve|d|m)$")  # "didn't" has a capital where a speech begins, and is no name
 CALENDAR = frozenset(
     """january february march april may june july august september october november december monday tuesday wednesday
     thursday friday saturday sunday""".split()
@@ -118,7 +119,8 @@ class Names:
         self.passages = list(passages)
         capital = Counter(plain(w) for p in self.passages for w in CAPITAL.findall(p.text))
         small = Counter(plain(w) for p in self.passages for w in SMALL.findall(p.text))
-        self.words = {w for w, n in capital.items() if n > OFTEN * small[w] and len(w) > 1 and w not in CALENDAR}
+        often = (w for w, n in capital.items() if n > OFTEN * small[w] and len(w) > 1)
+        self.words = {w for w in often if w not in CALENDAR and not SHORTENED.search(w)}
 
     def __call__(self, text: str) -> list[str]:
         """The names in a text, however spelled: neighbouring words, with numbers that follow ("Apollo 13")."""
@@ -142,9 +144,13 @@ class Names:
 
     @functools.cache  # noqa: B019 - a collection's names live as long as it does
     def pronoun(self, name: str) -> str:
-        """What passages that have the name, or begin their title with it, speak of most: "he", "she" or "it"."""
-        found = re.compile(rf"\b{re.escape(name)}\b")
-        about = [p.text.lower() for p in self.passages if found.search(p.text) or p.title.startswith(name)]
+        """What passages that have the name, or begin their title with it, speak of most: "he", "she" or "it".
+
+        However the name is spelled: visitors type "caroline herschel" too.
+        """
+        found = re.compile(rf"\b{re.escape(name)}\b", re.IGNORECASE)
+        titled = name.lower()
+        about = [p.text.lower() for p in self.passages if found.search(p.text) or p.title.lower().startswith(titled)]
         words = [word for text in about for word in re.findall(r"\w+", text)]
         counts = Counter(CLASS[w] for w in words if w in CLASS)
         return max(("it", "he", "she"), key=counts.__getitem__)

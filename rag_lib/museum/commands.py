@@ -86,7 +86,7 @@ def open_domain(options: argparse.Namespace) -> None:
     options.output.mkdir(parents=True, exist_ok=True)
     for part in options.parts:
         limit = options.limit
-        collection = squad(encoder, limit) if part == "squad" else museum(part, encoder, limit)
+        collection = squad(encoder, limit) if part == "squad" else museum(part, encoder, limit, options.styles)
         retriever = make_retriever(options.retriever, collection.knowledge, encoder)
         outcomes = ask(collection, RAG(collection.knowledge, retriever, generator, options.k, 0.0), encoder)
         system = options.retriever, options.encoder, options.generator, generator.threshold, options.k

@@ -26,17 +26,17 @@ from rag_lib.applications.rewriting import (
 )
 from rag_lib.files import ARTICLES, MUSEUM, read_json_lines, write_json_lines
 from rag_lib.generation.catalogue import make_generator
+from rag_lib.generation.chat import ChatGenerator
 from rag_lib.generation.citations import without_marks
 from rag_lib.generation.generators import Generator
 from rag_lib.indexing.base import Encoder
-from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.indexing.store import open_folder
-from rag_lib.models.chat import DIFFERENCE
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import SPLITS, Dialogue, Turn, load_dialogues
 from rag_lib.museum.measure import SearchedOnce, gold_passages
+from rag_lib.museum.open_collections import RememberingEncoder
 from rag_lib.pipeline.rag import RAG
 from rag_lib.retrieval.base import LONGEST_QUESTION, Retriever
 from rag_lib.retrieval.catalogue import DEFAULT, make_retriever
@@ -177,15 +177,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--splits", nargs="+", choices=SPLITS, default=["validation", "test"])
     parser.add_argument("--retriever", default=DEFAULT, metavar="NAME")
     parser.add_argument("--generator", metavar="NAME")
+    parser.add_argument("--chat", action="store_true", help="let the chat model rewrite too, which takes long")
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="FOLDER")
     options = parser.parse_args(arguments)
-    encoder, generator = SentenceEncoder(MUSEUM_ENCODER), make_generator(options.generator)
+    encoder, generator = RememberingEncoder(MUSEUM_ENCODER), make_generator(options.generator)
     knowledge = open_folder(ARTICLES, encoder, progress=True)
     rag = RAG(knowledge, SearchedOnce(make_retriever(options.retriever, knowledge, encoder)), generator)
-    chat = make_generator("chat") if DIFFERENCE.is_dir() else None
-    if chat is None:
-        print(f"the chat model was not trained yet ({DIFFERENCE.name} is missing): it rewrites nothing here")
-    ways = rewriters(knowledge, make_generator(), chat)
+    ways = rewriters(knowledge, make_generator(), ChatGenerator.load() if options.chat else None)
     for split in options.splits:
         save_results(evaluate(load_dialogues(split), ways, rag, encoder), options.output / f"{split}.jsonl")
 

@@ -65,9 +65,9 @@ def drawn(questions: Sequence[Question], limit: int | None) -> list[Question]:
     return random.Random(0).sample(questions, limit) if limit and limit < len(questions) else list(questions)
 
 
-def museum(split: str, encoder: Encoder, limit: int | None = None) -> OpenCollection:
-    """The museum's articles, and the questions of a split, of each sort at most `limit`."""
-    questions = {part: drawn(load_questions(split, style=style), limit) for style, part in PARTS.items()}
+def museum(split: str, encoder: Encoder, limit: int | None = None, styles: Sequence[str] = STYLES) -> OpenCollection:
+    """The museum's articles, and the questions of a split in some styles, of each at most `limit`."""
+    questions = {PARTS[style]: drawn(load_questions(split, style=style), limit) for style in styles}
     return OpenCollection(load_articles(), open_folder(ARTICLES, encoder, progress=True), questions)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from notebook_definitions import definitions
 from outcomes import OUTCOMES, SCORES, WELL, WRONG
 
-from rag_lib.applications.open_domain import cause, says_nearly
+from rag_lib.applications.open_domain import Reading, cause, says_nearly
 from rag_lib.evaluation.ranking import of_ranks, ranking_metrics
 
 CHAPTER = definitions("10_open_domain_qa", threshold=0.5)
@@ -47,7 +47,8 @@ def test_figures_by_hand():
     assert figures == pytest.approx(
         {
             "recall@1": 1 / 3, "recall@5": 2 / 3, "exact match": 1 / 2, "F1": 3 / 4, "told rightly": 2 / 3,
-            "answered": 2 / 3, "told rightly, if answered": 1.0, "silent, if there is no answer": 2 / 3,
+            "answered": 2 / 3, "answered, and rightly": 2 / 3, "told rightly, if answered": 1.0,
+            "silent, if there is no answer": 2 / 3,
         }
     )  # fmt: skip
     assert "silent, if there is no answer" not in CHAPTER.figures([WELL]), "SQuAD has none"
@@ -55,7 +56,22 @@ def test_figures_by_hand():
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("rank", 2), ("place", ("a", 2, 5)), ("told", False), ("counted", False), ("score", 0.8), ("answerable", False)],
+    [
+        ("rank", 2),
+        ("place", ("a", 2, 5)),
+        ("told", False),
+        ("counted", False),
+        ("score", 0.8),
+        ("answerable", False),
+        ("f1", 0.5),
+        ("nearly", False),
+        ("nearest", True),
+        ("second_rank", 1),
+        ("named", False),
+        ("cited", False),
+        ("with_passage", (True, 0.9)),
+        ("with_sentence", (False, 0.9)),
+    ],
 )
 def test_a_stored_outcome_that_is_not_true_is_seen(name, value):
     assert CHAPTER.differences(replace(WELL, **{name: value}), WELL) == [name]
@@ -66,6 +82,21 @@ def test_rounding_is_no_difference_and_other_passages_are_one():
     assert CHAPTER.differences(replace(WELL, score=0.905, passages=(passage._replace(score=0.51),)), WELL) == []
     assert CHAPTER.differences(replace(WELL, passages=(passage._replace(start=1),)), WELL) == ["passages"]
     assert CHAPTER.differences(replace(WELL, passages=()), WELL) == ["passages"]
+    read = replace(WELL, with_passage=Reading(True, 0.9))
+    assert CHAPTER.differences(replace(read, with_passage=Reading(True, 0.905)), read) == []
+    assert CHAPTER.differences(replace(read, with_passage=Reading(False, 0.9)), read) == ["with_passage"]
+    assert CHAPTER.differences(replace(read, with_passage=Reading(True, 0.8)), read) == ["with_passage"]
+
+
+def test_the_difference_of_two_samples_resamples_the_articles_of_both():
+    def asked(told, articles):
+        return [replace(WELL, told=t, article=a) for t, a in zip(told, articles, strict=True)]
+
+    alike, apart = asked([1, 1, 0, 0], "aabb"), asked([1, 0, 1, 0], "aabb")
+    wide = CHAPTER.difference_of(alike, apart)
+    assert wide.mean == 0 and (wide.low, wide.high) == (-0.5, 0.5), "whole articles: none, half or all is right"
+    narrow = CHAPTER.difference_of(asked([1] * 4, "abcd"), apart)
+    assert (narrow.mean, narrow.low, narrow.high, narrow.n) == (0.5, 0.5, 0.5, 8)
 
 
 def test_the_check_of_recall_tells_right_from_wrong():

@@ -1,5 +1,7 @@
 """What notebook 11 builds step by step is what rag_lib does, and its checks tell right from wrong."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -7,6 +9,7 @@ from notebook_definitions import definitions
 
 from rag_lib.applications import rewriting
 from rag_lib.applications.rewriting import AddedNames, Exchange, Names
+from rag_lib.evaluation.statistics import bootstrap
 from rag_lib.files import ARTICLES
 from rag_lib.indexing.documents import load_documents
 from rag_lib.indexing.splitting import Splitting, split_documents
@@ -22,7 +25,7 @@ TITLES = {p.document_id: p.title for p in PASSAGES}
 
 def test_names():
     assert CHAPTER.name_words([p.text for p in PASSAGES]) == NAMES.words
-    for name in ("Caroline Herschel", "Apollo 13", "Cassini", "Clyde Tombaugh"):
+    for name in ("Caroline Herschel", "caroline herschel", "Apollo 13", "Cassini", "Clyde Tombaugh"):
         assert CHAPTER.goes_with(name) == NAMES.pronoun(name)
 
 
@@ -60,12 +63,20 @@ def test_recall_and_its_paired_difference():
 
 
 def test_what_became_of_turns():
-    nothing = TurnResult("d9", 0, False, False, silent=True)
-    judged = CHAPTER.judged([*results(), nothing])
+    nothing = TurnResult("d9", 0, False, False, {"as said": "Is there a cafe?"}, silent=True)
+    surely_wrong = replace(nothing, dialogue="d8", reply="r", silent=False)
+    thanks = replace(nothing, dialogue="d7", questions={"as said": "Thank you!"})
+    judged = CHAPTER.judged([*results(), nothing, surely_wrong, thanks])
     assert judged["right passage cited"].mean == 0.5 and judged["right sentence cited"].mean == 0.25
     assert judged["silent although there is an answer"].mean == 0.0
-    assert judged["silent, or small talk, where there is none"].mean == 1.0
-    assert judged["supported, of what was told"].n == 4
+    assert judged["right sentence, where it was sure"].n == 4, "only turns that have an answer"
+    assert judged["silent where there is none"].mean == 0.5 and judged["silent where there is none"].n == 2
+    assert judged["supported, of what was told"].n == 5
+
+
+def test_the_rule_of_three_stands_in_where_nothing_went_wrong():
+    assert CHAPTER.bounded(bootstrap([1.0] * 12)).low == 0.75 and CHAPTER.bounded(bootstrap([1.0] * 2)).low == 0
+    assert CHAPTER.bounded(bootstrap([1.0, 0.0])) == bootstrap([1.0, 0.0])
 
 
 @pytest.mark.parametrize(("low", "high", "said"), [(0.1, 0.2, "better"), (-0.2, -0.1, "worse"), (-0.1, 0.1, "not to")])

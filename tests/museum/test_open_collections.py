@@ -10,8 +10,8 @@ from rag_lib.applications.open_domain import Reading, load_results
 from rag_lib.generation.generators import Generation, Place
 from rag_lib.indexing.documents import Document
 from rag_lib.indexing.knowledge_base import build
-from rag_lib.museum import commands
-from rag_lib.museum.collection import Evidence, Question
+from rag_lib.museum import commands, open_collections
+from rag_lib.museum.collection import STYLES, Evidence, Question
 from rag_lib.museum.open_collections import OpenCollection, ask, drawn, squad_documents, squad_questions
 from rag_lib.pipeline.rag import RAG
 from rag_lib.retrieval.retrievers import LexicalRetriever
@@ -147,6 +147,13 @@ def test_a_limit_draws_the_same_questions_again():
     assert drawn(QUESTIONS, None) == drawn(QUESTIONS, 6) == drawn(QUESTIONS, 99) == QUESTIONS
 
 
+def test_only_some_styles_can_be_asked(monkeypatch):
+    monkeypatch.setattr(open_collections, "open_folder", lambda *_, **__: None)
+    both, visitors = (open_collections.museum("validation", HashEncoder(), 3, *s) for s in ((), [STYLES[1:]]))
+    assert visitors.questions == {"as visitors ask": both.questions["as visitors ask"]}
+    assert [len(questions) for questions in both.questions.values()] == [3, 3]
+
+
 @pytest.fixture
 def small(monkeypatch):
     """The command line's parts, small."""
@@ -154,7 +161,7 @@ def small(monkeypatch):
     collection = OpenCollection(DOCUMENTS, build(DOCUMENTS, encoder), {"part": QUESTIONS})
     monkeypatch.setattr(commands, "RememberingEncoder", lambda name: encoder)
     monkeypatch.setattr(commands, "make_generator", lambda name: Quoting())
-    monkeypatch.setattr(commands, "museum", lambda split, encoder, limit: collection)
+    monkeypatch.setattr(commands, "museum", lambda split, encoder, limit, styles: collection)
 
 
 def test_the_command_writes_a_file_a_part(small, tmp_path, capsys):

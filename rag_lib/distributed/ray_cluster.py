@@ -35,8 +35,10 @@ def connect(address: str | None = None, cpus: float = 1) -> ModuleType:
     if not ray.is_initialized():
         try:
             ray.init(address=address, include_dashboard=None if address else False, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise RayUnavailable(f"no cluster of Ray at {address}: {str(error).splitlines()[0]}") from error
+        except Exception as error:  # a bare one where a node does not start in time
+            where = address or "this machine"
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise RayUnavailable(f"no cluster of Ray at {where}: {reason}") from error
     there = ray.cluster_resources().get("CPU", 0)
     if there < cpus:
         raise RayUnavailable(f"{cpus:g} CPUs are needed, the cluster has {there:g}")

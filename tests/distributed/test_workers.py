@@ -10,6 +10,7 @@ from fakes import HashEncoder
 from services import LOCAL, open_service, wait_until
 from starlette.testclient import TestClient
 
+from rag_lib.distributed.ray_cluster import RayUnavailable, connect
 from rag_lib.distributed.ray_encoding import ShardWriter, encode_collection, shard_name
 from rag_lib.distributed.ray_index import MadeBy, Shard, ray_index
 from rag_lib.distributed.ray_serve import KeepsNothing, Replica
@@ -141,3 +142,19 @@ def test_a_replica_is_asked_nothing_before_its_models_are_loaded_and_replaced_wh
         health_of(service(failure=OSError("no model")))
     with pytest.raises(RuntimeError, match="hang"):
         health_of(service(loaded=True, stuck=True))
+
+
+@pytest.mark.parametrize(
+    "error", [Exception("The node timed out.\nSee the logs."), ConnectionError(), ValueError("bad")]
+)
+def test_a_cluster_that_does_not_start_is_one_line(monkeypatch, error):
+    ray = pytest.importorskip("ray", reason="the extra `distributed` is not installed")
+
+    def fail(**settings: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", fail)
+    with pytest.raises(RayUnavailable, match="no cluster of Ray at this machine: .") as caught:
+        connect()
+    assert "\n" not in str(caught.value)

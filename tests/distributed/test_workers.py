@@ -155,6 +155,6 @@ def test_a_cluster_that_does_not_start_is_one_line(monkeypatch, error):
 
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", fail)
-    with pytest.raises(RayUnavailable, match="no cluster of Ray at this machine: .") as caught:
+    with pytest.raises(RayUnavailable, match=r"no cluster of Ray at this machine: .") as caught:
         connect()
     assert "\n" not in str(caught.value)

@@ -20,7 +20,7 @@ from transformers.generation.streamers import BaseStreamer
 from rag_lib.generation.chat_prompts import BUNDLED_DEFENCE, NO_ANSWER, PromptDefence, build_chat_prompt, token_ids
 from rag_lib.generation.citations import OPEN_MARK, place_of, with_valid_marks, without_marks
 from rag_lib.generation.generators import Decoding, Generation, Token
-from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY, REWRITE, SUMMARIZE, Job
+from rag_lib.generation.jobs import QUOTING, REPLY, REWRITE, SUMMARIZE, Job
 from rag_lib.generation.prompts import Prompt
 from rag_lib.generation.streaming import tokens_of
 from rag_lib.indexing.documents import Source
@@ -173,10 +173,10 @@ class ChatGenerator:
         prompt, score = row.prompt, math.exp(sum(logs) / len(logs))
         tokens = tuple(Token(self.tokenizer.decode([i]), math.exp(log)) for i, log in zip(ids, logs, strict=True))
         text = self.text(ids, row)
-        if row.job in (ANSWER, QUOTE, REPLY) and is_refusal(text):
+        if row.job in QUOTING and is_refusal(text):
             return Generation("", 1.0 - score, None, prompt.used, tokens, (prompt,))
         place = None
-        if row.job in (ANSWER, QUOTE, REPLY):
+        if row.job in QUOTING:
             place = place_of(text, sources, prompt.used, prompt.question)
         shown = text if row.job in (REPLY, SUMMARIZE) else without_marks(text)
         return Generation(shown, score, place, prompt.used, tokens, (prompt,))

@@ -13,13 +13,12 @@ from dataclasses import replace
 from rag_lib.generation.chat import ChatGenerator
 from rag_lib.generation.citations import with_marks, without_marks
 from rag_lib.generation.generators import Decoding, Generation, Generator, Place, check_sources
-from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY, Job
+from rag_lib.generation.jobs import ANSWER, QUOTING, REPLY, Job
 from rag_lib.generation.reader import EvidenceReader
 from rag_lib.indexing.analysis import Analyzer
 from rag_lib.indexing.documents import Source
-from rag_lib.indexing.splitting import sentence_spans
+from rag_lib.indexing.splitting import sentences_around
 
-READING = (ANSWER, QUOTE, REPLY)
 REFUSAL = re.compile(r"\bnot say\b")
 VERDICT = re.compile(r"(yes|no)\b[,.:]?\s*", re.IGNORECASE)
 
@@ -64,7 +63,7 @@ class GuidedChat:
         Raises:
             QuestionTooLong: with a question no source fits into a model's input.
         """
-        if job not in READING:
+        if job not in QUOTING:
             return self.chat.generate(questions, sources, job)
         questions = check_sources(questions, sources)
         found = self.reader.generate(questions, sources, ANSWER, source_logs)
@@ -123,5 +122,5 @@ def words(place: Place, sources: Sequence[Source]) -> str:
 
 def sentence_around(place: Place, sources: Sequence[Source]) -> Place:
     """The sentence in which a place begins, and those as far as its end."""
-    spans = [(a, b) for a, b in sentence_spans(sources[place.source].text) if a < place.end and b > place.start]
+    spans = sentences_around(sources[place.source].text, place.start, place.end)
     return Place(place.source, spans[0][0], spans[-1][1]) if spans else place

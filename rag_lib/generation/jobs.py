@@ -33,3 +33,4 @@ REPLY = Job("reply", 80, sentences=1, may_be_missing=True)  # answer a visitor i
 REWRITE = Job("rewrite", 48, may_be_missing=True, beams=6, names=3)
 SUMMARIZE = Job("summarize", 200, sentences=3)  # the passages, or what they say about a question
 JOBS = (ANSWER, QUOTE, REPLY, REWRITE, SUMMARIZE)
+QUOTING = (ANSWER, QUOTE, REPLY)  # those that answer a question, at a place in a source

@@ -16,7 +16,7 @@ from rag_lib.generation.generators import Place
 from rag_lib.generation.prompts import Prompt
 from rag_lib.indexing.analysis import Analyzer
 from rag_lib.indexing.documents import Source
-from rag_lib.indexing.splitting import sentence_spans
+from rag_lib.indexing.splitting import sentence_spans, sentences_around
 
 
 class TokenizedText(NamedTuple):
@@ -83,7 +83,7 @@ def best_supported(places: Sequence[Place], sources: Sequence[Source], question:
 
     def support(place: Place) -> int:
         text = sources[place.source].text
-        around = [text[a:b] for a, b in sentence_spans(text) if a < place.end and b > place.start]
+        around = [text[a:b] for a, b in sentences_around(text, place.start, place.end)]
         return len(terms.intersection(analyze(" ".join(around))))
 
     return max(places, key=support, default=None)

@@ -42,7 +42,7 @@ from rag_lib.generation.evidence import (
     sentences,
 )
 from rag_lib.generation.generators import Decoding, Generation, Token, check_sources
-from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY, Job
+from rag_lib.generation.jobs import ANSWER, QUOTING, Job
 from rag_lib.generation.quotation import Item
 from rag_lib.generation.seq2seq import Seq2SeqGenerator
 from rag_lib.indexing.documents import Source
@@ -52,7 +52,6 @@ from rag_lib.models.weights import BASE, generator_folder
 PROPOSED = 20  # quotations that the decoder reads
 PROPOSED_SENTENCES = 6
 THRESHOLD = 0.5  # a wrong answer costs as much as a right one gains
-QUOTING = (ANSWER, QUOTE, REPLY)
 UNFITTED = Confidence({"share": 1.0, "present": 1.0})
 
 

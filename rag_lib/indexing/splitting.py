@@ -108,6 +108,11 @@ def pack(text: str, pieces: Sequence[Span], splitting: Splitting) -> list[Span]:
     return spans
 
 
+def sentences_around(text: str, start: int, end: int) -> list[tuple[int, int]]:
+    """The spans of the sentences of which a part lies in `text[start:end]`."""
+    return [(a, b) for a, b in sentence_spans(text) if a < end and b > start]
+
+
 def passage_spans(text: str, splitting: Splitting) -> list[Span]:
     """Spans of the passages of a text, in order."""
     runs = METHODS[splitting.method](text, splitting.max_words)

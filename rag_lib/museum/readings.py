@@ -7,7 +7,6 @@ Shown in notebooks/07_rag_pipeline.ipynb, which searches with the encoder as it 
 from __future__ import annotations
 
 import argparse
-import random
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from rag_lib.generation.seq2seq import Seq2SeqGenerator
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.store import open_folder
+from rag_lib.museum import open_collections
 from rag_lib.museum.collection import Question, load_questions
 from rag_lib.museum.measure import SearchedOnce
 from rag_lib.pipeline.marginalization import RAGSequence, RAGToken
@@ -31,8 +31,7 @@ QUESTIONS = 120
 
 def drawn(limit: int = QUESTIONS) -> list[Question]:
     """Validation questions that have an answer, drawn with a fixed seed; all of them where there are no more."""
-    questions = [q for q in load_questions("validation") if q.answers]
-    return random.Random(0).sample(questions, min(limit, len(questions)))
+    return open_collections.drawn([q for q in load_questions("validation") if q.answers], limit)
 
 
 def ways_of_reading(knowledge: KnowledgeBase, retriever: Retriever, generator: Seq2SeqGenerator) -> dict[str, RAG]:

@@ -19,7 +19,7 @@ from rag_lib.generation.generators import Generation, Generator
 from rag_lib.hits import Hit, check_k, check_texts
 from rag_lib.indexing.documents import Passage, Source
 from rag_lib.indexing.knowledge_base import KnowledgeBase
-from rag_lib.indexing.splitting import sentence_spans
+from rag_lib.indexing.splitting import sentence_spans, sentences_around
 from rag_lib.pipeline.standing import SPARE, Standing, without_copies
 from rag_lib.retrieval.base import PASSAGES, Retriever, check_query, passage_probabilities
 
@@ -278,6 +278,6 @@ def cite(generation: Generation, passages: Sequence[Passage]) -> tuple[Citation,
 
 def citation(passage: Passage, start: int, end: int) -> Citation:
     """A citation of `passage.text[start:end]`, with its span in the document and its sentence."""
-    sentences = [(a, b) for a, b in sentence_spans(passage.text) if a < end and b > start]
+    sentences = sentences_around(passage.text, start, end)
     a, b = (sentences[0][0], sentences[-1][1]) if sentences else (start, end)
     return Citation(passage, passage.start + start, passage.start + end, passage.text[a:b])

@@ -2,8 +2,7 @@ from dataclasses import replace
 
 import pytest
 from contracts import GeneratorContract
-from fakes import small_model, tiny_chat_model
-from test_chat import TOKENIZER
+from fakes import chat_tokenizer, small_model, tiny_chat_model
 
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.chat import ChatGenerator
@@ -59,7 +58,7 @@ class TestGuidedChat(GeneratorContract):
     @pytest.fixture(scope="class")
     def generator(self):
         tokenizer = load_minilm()[1]
-        chat = ChatGenerator(tiny_chat_model(), TOKENIZER, Decoding(max_new_tokens=24))
+        chat = ChatGenerator(tiny_chat_model(), chat_tokenizer(), Decoding(max_new_tokens=24))
         return GuidedChat(EvidenceReader(small_model(tokenizer).eval(), tokenizer), chat)
 
 

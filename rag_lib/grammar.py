@@ -192,6 +192,16 @@ def parser() -> argparse.ArgumentParser:
     add_run_options(chat_model)
     chat_model.set_defaults(command="museum.commands:train_chat")
 
+    sentences = models.add_parser(
+        "sentence-ranker", help="what tells which sentence answers: the chat model's lower layers, with two heads"
+    )
+    sentences.add_argument("--output", type=new_folder, required=True, metavar="FOLDER", help="log and model; resumes")
+    sentences.add_argument(
+        "--examples", type=number(0, 1000), default=1.0, metavar="X", help="X times the recipe's steps"
+    )
+    sentences.add_argument("--device", type=device, default="cpu", help="cpu or cuda")
+    sentences.set_defaults(command="museum.commands:train_sentence_ranker")
+
     retriever = models.add_parser("retriever", help="an encoder, on pairs of questions and passages")
     retriever.add_argument(
         "--data", type=there, metavar="FOLDER", help="your own pairs, JSON lines (default: the museum's recipe)"

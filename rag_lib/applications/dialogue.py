@@ -17,6 +17,7 @@ from rag_lib.applications.short_answers import is_denied, opening
 from rag_lib.applications.small_talk import small_talk, without_small_talk
 from rag_lib.generation.citations import without_marks
 from rag_lib.generation.generators import Generation
+from rag_lib.generation.verdicts import NO, YES
 from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Passage
 from rag_lib.indexing.splitting import sentence_spans
@@ -295,15 +296,19 @@ def whole_sentences(text: str) -> list[str]:
 
 
 def quoted(generation: Generation, passages: Sequence[Passage]) -> bool:
-    """Whether a generation is a run of words of a passage."""
+    """Whether a generation is a run of words of a passage, or yes or no by a sentence of one."""
     place = generation.place
-    return place is not None and passages[place.source].text[place.start : place.end] == generation.text
+    if place is None or generation.text in (YES, NO):
+        return place is not None
+    return passages[place.source].text[place.start : place.end] == generation.text
 
 
 def spoken(answer: str, sentence: str, question: str) -> str:
     """The sentence that answers, opened by the short answer, or by "No" where it denies what was asked."""
     question = ADDED.sub("", question)  # a name that was added is not what is asked
-    short = "No" if is_denied(question, sentence) else opening(answer, sentence, question)
+    if answer in (YES, NO):
+        return f"{answer}. {sentence}"
+    short = NO if is_denied(question, sentence) else opening(answer, sentence, question)
     return f"{short}. {sentence}" if short else sentence
 
 

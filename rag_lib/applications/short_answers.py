@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from rag_lib.applications.grounding import NEGATIONS, denied_terms
+from rag_lib.generation.verdicts import asks_whether
 from rag_lib.indexing.analysis import Analyzer
 
 MOST_WORDS = 7  # of an answer that is said first; a longer one is the sentence over again
@@ -13,16 +14,11 @@ ASKS_SHORTLY = re.compile(
     r"often|wide|hot|cold|late|early|close|near|thick|bright|expensive))\b",
     re.IGNORECASE,
 )
-ASKS_WHETHER = re.compile(
-    r"(?:\W*(?:and|but|so|or|then|well|ok(?:ay)?)\b)*\W*(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|"
-    r"should|may|might|must)\b(?!n['’]t)",
-    re.IGNORECASE,
-)
 
 
 def opening(answer: str, sentence: str, question: str) -> str:
     """The short answer, with a capital; empty where the question asks for none, or the sentence begins with it."""
-    asked = ASKS_SHORTLY.search(question) and not ASKS_WHETHER.match(question)
+    asked = ASKS_SHORTLY.search(question) and not asks_whether(question)
     repeats = sentence.lower().startswith(answer.lower())
     if not asked or repeats or len(answer.split()) > MOST_WORDS:
         return ""
@@ -35,7 +31,7 @@ def is_denied(question: str, sentence: str) -> bool:
 
     That a sentence says yes cannot be told in this way: one that merely speaks of something else denies nothing.
     """
-    if not ASKS_WHETHER.match(question) or NEGATIONS.intersection(re.findall(r"\w+", question.lower())):
+    if not asks_whether(question) or NEGATIONS.intersection(re.findall(r"\w+", question.lower())):
         return False
     analyze = Analyzer()
     return bool(denied_terms(sentence, analyze).intersection(analyze(question)))

@@ -35,12 +35,16 @@ class Quotation(NamedTuple):
         ids: its token ids.
         log: log p(it is the evidence), among all sources.
         odds: the logarithm of its odds against its own source not holding the answer, whatever the others say.
+        judged, says_yes: what a `SentenceRanker` thinks of a sentence (see `Judged`), as logarithms of odds; 0 where
+            none was asked.
     """
 
     ids: list[int]
     place: Place
     log: float
     odds: float = 0.0
+    judged: float = 0.0
+    says_yes: float = 0.0
 
 
 def positions(item: Item) -> Positions:
@@ -83,38 +87,75 @@ def missing_log(logs: torch.Tensor, at: Positions, i: int) -> float:
     return float(logs[:, at.rows[i if len(at.rows) > 1 else 0]].sum())
 
 
-def runs(
-    logs: torch.Tensor, item: Item, at: Positions, pieces: frozenset[int], empty: frozenset[int], most: int
-) -> list[Quotation]:
-    """The likeliest runs of whole words of a source, likeliest first: log p(begins) + log p(ends).
+class Spans(NamedTuple):
+    """The runs of tokens of a source: logs (n, n) of those that begin at one token and end at another one."""
 
-    A run has at most LONGEST tokens, or is a whole sentence. There are `most`, and the EACH likeliest of every source.
-    """
-    proposed: list[Quotation] = []
-    others: list[Quotation] = []
+    source: int
+    text: TokenizedText
+    logs: torch.Tensor
+    missing: float
+
+    def likeliest(self, inside: range, most: int, empty: frozenset[int]) -> list[Quotation]:
+        """The likeliest runs whose tokens are all `inside`, likeliest first."""
+        found, width = [], len(inside)
+        logs = self.logs[inside[0] : inside[-1] + 1, inside[0] : inside[-1] + 1].flatten()
+        for log, at_once in zip(*(x.tolist() for x in logs.topk(min(most, width * width))), strict=True):
+            first, last = (inside[x] for x in divmod(at_once, width))
+            ids = self.text.ids[first : last + 1]
+            if log > float("-inf") and not empty.issuperset(ids):
+                place = place_of(self.source, self.text, range(first, last + 1))
+                found.append(Quotation(ids, place, log, log - self.missing))
+        return found
+
+
+def spans_of(logs: torch.Tensor, item: Item, at: Positions, pieces: frozenset[int]) -> list[Spans]:
+    """The runs of whole words of every source. A run has at most LONGEST tokens, or is a whole sentence."""
+    found = []
     for i, (source, start, text) in enumerate(zip(item.used, at.sources, item.texts, strict=True)):
         n = len(text.ids)
         if not n:
             continue
-        missing = missing_log(logs, at, i)
-        own = []
         begins, ends = logs[0, start : start + n].clone(), logs[1, start : start + n].clone()
         inside = torch.tensor(within_words(text, pieces))
         begins[inside] = ends[:-1][inside[1:]] = float("-inf")  # a word is not cut
         allowed = band(n, LONGEST)
         for s in text.sentences:
             allowed[s[0], s[-1]] = True
-        spans = (begins[:, None] + ends[None, :]).masked_fill(~allowed, float("-inf")).flatten()
-        for log, at_once in zip(*(x.tolist() for x in spans.topk(min(most, n * n))), strict=True):
-            first, last = divmod(at_once, n)
-            ids = text.ids[first : last + 1]
-            if log > float("-inf") and not empty.issuperset(ids):
-                place = Place(source, text.offsets[first][0], text.offsets[last][1])
-                own.append(Quotation(ids, place, log, log - missing))
+        spans = (begins[:, None] + ends[None, :]).masked_fill(~allowed, float("-inf"))
+        found.append(Spans(source, text, spans, missing_log(logs, at, i)))
+    return found
+
+
+def runs(
+    logs: torch.Tensor,
+    item: Item,
+    at: Positions,
+    pieces: frozenset[int],
+    empty: frozenset[int],
+    most: int,
+    within: Sequence[Quotation] = (),
+) -> list[Quotation]:
+    """The likeliest runs of whole words, likeliest first: log p(begins) + log p(ends).
+
+    There are `most`, and the EACH likeliest of every source, and of every sentence in `within`.
+    """
+    proposed: list[Quotation] = []
+    others: list[Quotation] = []
+    wanted = {sentence.place for sentence in within}
+    for spans in spans_of(logs, item, at, pieces):
+        own = spans.likeliest(range(len(spans.text.ids)), most, empty)
         proposed += own
         others += own[:EACH]
+        for s in spans.text.sentences:
+            if place_of(spans.source, spans.text, s) in wanted:
+                others += spans.likeliest(s, EACH, empty)
     proposed = sorted(proposed, key=lambda q: -q.log)[:most]
-    return sorted([*proposed, *(q for q in others if q not in proposed)], key=lambda q: -q.log)
+    return sorted({q.place: q for q in (*proposed, *others)}.values(), key=lambda q: -q.log)
+
+
+def place_of(source: int, text: TokenizedText, tokens: range) -> Place:
+    """Where a stretch of a source's tokens stands."""
+    return Place(source, text.offsets[tokens[0]][0], text.offsets[tokens[-1]][1])
 
 
 def within_words(text: TokenizedText, pieces: frozenset[int]) -> list[bool]:
@@ -136,8 +177,7 @@ def sentences(logs: torch.Tensor, item: Item, at: Positions) -> list[Quotation]:
         missing = missing_log(logs, at, i)
         for s in text.sentences:
             log = float(logs[:, start + s[0] : start + s[-1] + 1].logsumexp(1).sum())
-            place = Place(source, text.offsets[s[0]][0], text.offsets[s[-1]][1])
-            found.append(Quotation([text.ids[t] for t in s], place, log, log - missing))
+            found.append(Quotation([text.ids[t] for t in s], place_of(source, text, s), log, log - missing))
     return sorted(found, key=lambda q: -q.log)
 
 

@@ -4,8 +4,10 @@ The evidence head and the decoder read the same states. The head sees every plac
 apart; the decoder knows what an answer sounds like, but commits itself word by word; the retriever knows which passage
 fits the question. What they say is multiplied (Hinton, 2002, "Training Products of Experts"):
 
-    sentence:  HEAD · log p(sentence) + RETRIEVER · log p(passage | question)
+    sentence:  HEAD · log p(sentence) + RETRIEVER · log p(passage | question) + RANKER · log-odds(sentence)
     words:     log p(place) + DECODER · log p(words)
+
+The last term is a `SentenceRanker`'s, where there is one. It also tells yes from no.
 
 Taught in notebooks/07_rag_pipeline.ipynb.
 """
@@ -30,7 +32,7 @@ from rag_lib.generation.claims import (
     says_same,
     witnesses,
 )
-from rag_lib.generation.confidence import Confidence, load_confidence, logit
+from rag_lib.generation.confidence import Confidence, load_confidence, logit, sigmoid
 from rag_lib.generation.encoding import encode_apart, token_log_probabilities
 from rag_lib.generation.evidence import (
     Quotation,
@@ -41,16 +43,19 @@ from rag_lib.generation.evidence import (
     sentence_of,
     sentences,
 )
-from rag_lib.generation.generators import Decoding, Generation, Token, check_sources
+from rag_lib.generation.generators import Decoding, Generation, Place, Token, check_sources
 from rag_lib.generation.jobs import ANSWER, QUOTING, Job
 from rag_lib.generation.quotation import Item
 from rag_lib.generation.seq2seq import Seq2SeqGenerator
+from rag_lib.generation.verdicts import asks_whether, verdict
 from rag_lib.indexing.documents import Source
 from rag_lib.models.reader import BartReader
+from rag_lib.models.sentence_ranker import SENTENCE_RANKER, Judged, SentenceRanker
 from rag_lib.models.weights import BASE, generator_folder
 
 PROPOSED = 20  # quotations that the decoder reads
 PROPOSED_SENTENCES = 6
+LIKELY = 3  # sentences in which runs of words are proposed, even if the head alone would not
 THRESHOLD = 0.5  # a wrong answer costs as much as a right one gains
 UNFITTED = Confidence({"share": 1.0, "present": 1.0})
 
@@ -60,9 +65,16 @@ class EvidenceReader(Seq2SeqGenerator):
 
     model: BartReader
 
-    def __init__(self, *args: Any, confidence: Confidence = UNFITTED, **options: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        confidence: Confidence = UNFITTED,
+        ranker: SentenceRanker | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(*args, **options)
         self.confidence = confidence
+        self.ranker = ranker
         self.threshold = THRESHOLD
         self.votes = False  # passages compete within one reading
 
@@ -76,6 +88,18 @@ class EvidenceReader(Seq2SeqGenerator):
         reader = super().load(name, decoding)
         if name != BASE:  # the confidence in its folder belongs to the weights with the museum's difference
             reader.confidence = load_confidence(generator_folder(name), UNFITTED)
+        return reader
+
+    @classmethod
+    def load_ranked(cls, decoding: Decoding | None = None) -> EvidenceReader:
+        """The bundled generator with the sentence ranker: what `ask` uses.
+
+        Raises:
+            ModelUnavailable: one of them cannot be had.
+        """
+        reader = cls.load(None, decoding)
+        reader.ranker = SentenceRanker.load(half=reader.decoding.half)
+        reader.confidence = load_confidence(SENTENCE_RANKER, UNFITTED)
         return reader
 
     def generate(
@@ -128,15 +152,30 @@ class EvidenceReader(Seq2SeqGenerator):
         states, mask = self.encode(item)
         at = positions(item)
         logs = evidence_logs(self.model.evidence(states[0]), item, at)
-        found = sentences(logs, item, at)
-        if job.sentences:
-            proposed = sorted(found, key=lambda s: -evidence(s, source_logs[s.place.source]))[:PROPOSED_SENTENCES]
+        found = self.judged(sentences(logs, item, at), question, sources)
+        best = sorted(found, key=lambda s: -evidence(s, source_logs[s.place.source]))[:PROPOSED_SENTENCES]
+        whether = self.ranker is not None and job is ANSWER and asks_whether(question)
+        if job.sentences or whether:
+            proposed = best
         else:
-            proposed = runs(logs, item, at, self.pieces, self.empty, PROPOSED)
+            within = best[:LIKELY] if self.ranker else ()
+            proposed = runs(logs, item, at, self.pieces, self.empty, PROPOSED, within)
         if not proposed:
             return Generation("", 0.0, None, item.used, (), item.prompts)
         choices = self.judge(proposed, found, states, mask, source_logs)
-        return self.conclude(choices, missing_probability(logs, at), item, sources, against)
+        return self.conclude(choices, missing_probability(logs, at), item, sources, against, whether)
+
+    def judged(self, sentences: Sequence[Quotation], question: str, sources: Sequence[Source]) -> list[Quotation]:
+        """The sentences with what the ranker thinks of them; as they are where there is none."""
+        if self.ranker is None:
+            return list(sentences)
+        thought = self.ranker.judge(question, sources)
+
+        def of(place: Place) -> Judged:
+            """What is thought of the sentence that begins at a place."""
+            return next(j for j in thought[place.source] if j.start <= place.start < j.end)
+
+        return [s._replace(judged=of(s.place).answers, says_yes=of(s.place).says_yes) for s in sentences]
 
     def encode(self, item: Item) -> tuple[torch.Tensor, torch.Tensor]:
         """States (1, N, d) and attention mask (1, N) of an item's rows, laid end to end."""
@@ -160,9 +199,15 @@ class EvidenceReader(Seq2SeqGenerator):
         )
 
     def conclude(
-        self, choices: Sequence[Choice], missing: float, item: Item, sources: Sequence[Source], against: int
+        self,
+        choices: Sequence[Choice],
+        missing: float,
+        item: Item,
+        sources: Sequence[Source],
+        against: int,
+        whether: bool = False,
     ) -> Generation:
-        """The best choice as a generation, with what the other sources say."""
+        """The best choice as a generation, with what the other sources say; yes or no where it is asked `whether`."""
         asked = self.tokenizer(item.prompts[0].question, add_special_tokens=False, verbose=False)["input_ids"]
         said = claims(choices, self.empty, sources, frozenset(asked))
         first = said.supporting[0]
@@ -170,10 +215,11 @@ class EvidenceReader(Seq2SeqGenerator):
         disagreeing = witnesses((c.place for c in said.disagreeing), sources)
         once = witnesses(supporting, sources)
         witnessed = [c for c in said.supporting if c.place in once]
-        features = self.features(choices, witnessed, missing, against + len(disagreeing))
+        features = self.features(choices, witnessed, missing, against + len(disagreeing), whether)
         tokens = self.tokenizer.convert_ids_to_tokens([*first.quotation.ids, self.model.config.eos_token_id])
+        words = sources[first.place.source].text[first.place.start : first.place.end]
         return Generation(
-            sources[first.place.source].text[first.place.start : first.place.end],
+            verdict(first.sentence.says_yes) if whether else words,
             self.confidence(features),
             first.place,
             item.used,
@@ -186,20 +232,27 @@ class EvidenceReader(Seq2SeqGenerator):
         )
 
     def features(
-        self, choices: Sequence[Choice], supporting: Sequence[Choice], missing: float, against: int
+        self,
+        choices: Sequence[Choice],
+        supporting: Sequence[Choice],
+        missing: float,
+        against: int,
+        whether: bool = False,
     ) -> dict[str, float]:
         """What the confidence is computed from. Passages that say the same are counted together, copies once.
 
         share: the log-odds of the part that quotations which say the same as the best one have among all proposed;
         present: the log-odds that some source holds the answer; place: log p(its places); words: mean log p of a token;
         source: log p(its sources | question); agree: log of the part that those for it are of all that say something.
+        With a ranker, judged: the log-odds that the sentence answers; verdict: log p(yes or no), 0 where that was not
+        asked.
         """
         best = choices[0]
         share = sum(p for p, c in zip(probabilities(choices), choices, strict=True) if says_same(c, best, self.empty))
         places, found = (
             torch.tensor(x).logsumexp(0) for x in zip(*((c.quotation.log, c.source) for c in supporting), strict=True)
         )
-        return {
+        features = {
             "share": logit(share, 1e-4),
             "present": logit(1 - missing, 1e-4),
             "place": min(max(float(places), -20.0), 0.0),
@@ -207,6 +260,10 @@ class EvidenceReader(Seq2SeqGenerator):
             "source": min(max(float(found), -20.0), 0.0),
             "agree": math.log(len(supporting) / (len(supporting) + against)),
         }
+        if self.ranker:
+            features["judged"] = best.sentence.judged
+            features["verdict"] = math.log(sigmoid(abs(best.sentence.says_yes))) if whether else 0.0
+        return features
 
     def stream(
         self, question: str, sources: Sequence[Source], source_logs: Sequence[float] | None = None

@@ -14,6 +14,7 @@ from rag_lib.museum.collection import (
     load_articles,
     load_dialogues,
     load_dossiers,
+    load_practice_questions,
     load_products,
     load_questions,
     load_splits,
@@ -91,7 +92,7 @@ def statistics() -> dict[str, int | float]:
     dialogues = [d for split in SPLITS for d in load_dialogues(split)]
     turns = [t for d in dialogues for t in d.turns]
     summaries = [s for split in SPLITS for s in load_summaries(split)]
-    visitors = load_visitors()
+    visitors, practice = load_visitors(), load_practice_questions()
     return {
         "articles": len(articles),
         "of them about the museum itself, fictional": sum(a.metadata.get("fictional") == "yes" for a in articles),
@@ -105,6 +106,8 @@ def statistics() -> dict[str, int | float]:
         "of them asking yes or no": sum(bool(q.verdict) for q in visitors_questions),
         "visitors' questions without an answer": sum(not q.evidence for q in visitors_questions),
         **{f"visitors' questions in {split}": len(load_questions(split, style=STYLES[1])) for split in SPLITS},
+        "practice questions": len(practice),
+        "of them with sentences that mislead": sum(bool(q.traps) for q in practice),
         "dialogues": len(dialogues),
         "visitors' turns": len(turns),
         "of them outside the collection": sum(t.evidence is None for t in turns),

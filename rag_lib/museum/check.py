@@ -13,12 +13,14 @@ from rag_lib.indexing.analysis import Analyzer
 from rag_lib.indexing.documents import Document
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.museum.collection import (
+    PRACTICE,
     SPLITS,
     STYLES,
     Question,
     load_articles,
     load_dialogues,
     load_dossiers,
+    load_practice_questions,
     load_products,
     load_questions,
     load_splits,
@@ -68,7 +70,7 @@ def check_question(question: Question, split: str, texts: dict[str, str], splits
     """Evidence to the letter, answers in the evidence, articles of the question's own split, kind by the rule."""
     if question.kind != kind_of(question.question):
         yield f"{question.id}: of kind {kind_of(question.question)!r}, not {question.kind!r}"
-    for evidence in (*question.evidence, *question.also_evidence):
+    for evidence in (*question.evidence, *question.also_evidence, *question.traps):
         if evidence.sentence not in texts.get(evidence.article, ""):
             yield f"{question.id}: the evidence is not in {evidence.article}: {evidence.sentence[:60]}"
     if not question.evidence:
@@ -106,6 +108,14 @@ def check_style(question: Question, style: str) -> Iterator[str]:
             yield f"{question.id}: the verdict is {question.verdict!r}"
         if question.verdict and not question.reply.lower().startswith(question.verdict):
             yield f"{question.id}: the reply does not begin with {question.verdict}"
+
+
+def check_traps(question: Question) -> Iterator[str]:
+    """What is a trap is no evidence; a question with evidence has an answer or a verdict."""
+    if set(question.traps) & {*question.evidence, *question.also_evidence}:
+        yield f"{question.id}: a trap that answers it"
+    if question.evidence and bool(question.answers) == bool(question.verdict):
+        yield f"{question.id}: neither an answer nor a verdict, or both"
 
 
 def check_duplicates(questions: dict[str, Question], split_of: dict[str, str]) -> Iterator[str]:
@@ -230,6 +240,13 @@ def check_museum(museum: Path = MUSEUM) -> list[str]:
                 questions[question.id], split_of[question.id] = question, split
                 found += check_question(question, split, texts, splits)
                 found += check_style(question, style)
+    if (museum / PRACTICE).is_file():
+        for question in load_practice_questions(museum):
+            if question.id in questions:
+                found.append(f"{question.id}: twice")
+            questions[question.id], split_of[question.id] = question, "train"
+            found += check_question(question, "train", texts, splits)
+            found += check_traps(question)
     found += check_duplicates(questions, split_of)
     if (museum / "dialogues").is_dir():
         found += check_dialogues(texts, splits, museum)

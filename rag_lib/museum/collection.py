@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 STYLES = ("questions", "visitor_questions")  # with the article in view; as a visitor asks
+PRACTICE = "practice_questions.jsonl"  # for training only
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Question:
         verdict: "yes" or "no" where that was asked.
         reply: how a guide would answer in a sentence or two; only with visitors' questions.
         near: the article that an unanswerable question is about, if any.
+        traps: sentences that look like an answer and are none; only with practice questions.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Question:
     verdict: str = ""
     reply: str = ""
     near: str = ""
+    traps: tuple[Evidence, ...] = ()
 
     @property
     def accepted(self) -> tuple[str, ...]:
@@ -131,10 +134,15 @@ def load_visitor_questions(split: str, museum: Path = MUSEUM) -> list[Question]:
     return load_questions(split, museum, STYLES[1])
 
 
+def load_practice_questions(museum: Path = MUSEUM) -> list[Question]:
+    """Further questions to train on, in visitors' words but written with the article in view, many with traps."""
+    return [Question(**question_fields(row)) for row in read_json_lines(museum / PRACTICE)]
+
+
 def question_fields(row: dict) -> dict:
     """A question's fields from its row in the file."""
     texts = {name: tuple(row[name]) for name in ("answers", "also_accepted") if name in row}
-    sentences = {n: tuple(Evidence(**e) for e in row[n]) for n in ("evidence", "also_evidence") if n in row}
+    sentences = {n: tuple(Evidence(**e) for e in row[n]) for n in ("evidence", "also_evidence", "traps") if n in row}
     return row | texts | sentences
 
 

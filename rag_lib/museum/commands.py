@@ -144,6 +144,16 @@ def train_chat(options: argparse.Namespace) -> None:
         train_museum_chat(options.output, options.start, options.examples, device)
 
 
+def train_sentence_ranker(options: argparse.Namespace) -> None:
+    """Trains the difference that makes the chat model's lower layers a judge of sentences."""
+    from rag_lib.museum import sentence_recipe
+
+    if options.examples <= 0:
+        raise ValueError(f"--examples must be above 0, not {options.examples}")
+    with joined(options.device) as device:
+        sentence_recipe.train_sentence_ranker(options.output, options.examples, device)
+
+
 def train_retriever(options: argparse.Namespace) -> None:
     """Trains the museum's encoder, and measures it; or its DPR, or its cross-encoder."""
     from rag_lib.museum.ranker_recipe import train_cross_encoder, train_dpr

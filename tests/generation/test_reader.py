@@ -27,6 +27,7 @@ from rag_lib.generation.quotation import tokenize
 from rag_lib.generation.reader import EvidenceReader
 from rag_lib.indexing.documents import Source
 from rag_lib.indexing.splitting import sentence_spans
+from rag_lib.models.sentence_ranker import Judged
 from rag_lib.models.weights import load_minilm
 
 SOURCES = [
@@ -228,3 +229,56 @@ def test_a_model_built_around_the_reader_leaves_its_head_as_it_is(reader):
     before = reader.model.evidence.weight.detach().clone()
     reader.model.init_weights()
     assert torch.equal(reader.model.evidence.weight, before)
+
+
+class Likes:
+    """A sentence ranker that likes the sentences with some words, and says yes to those with others."""
+
+    def __init__(self, words: str, yes: str = "") -> None:
+        self.words, self.yes = words, yes
+
+    def judge(self, question, sources):
+        return [
+            [
+                Judged(a, b, 50.0 if self.words in s.text[a:b] else -50.0, 2.0 if self.yes in s.text[a:b] else -2.0)
+                for a, b in sentence_spans(s.text)
+            ]
+            for s in sources
+        ]
+
+
+def ranked(reader, *words: str) -> EvidenceReader:
+    return EvidenceReader(reader.model, reader.tokenizer, ranker=Likes(*words))
+
+
+class TestEvidenceReaderWithRanker(GeneratorContract):
+    @pytest.fixture
+    def generator(self, reader):
+        return ranked(reader, "Altai")
+
+
+@pytest.mark.parametrize("words", ["Altai", "Engels", "Vostok-3KA"])
+def test_the_answer_stands_in_the_sentence_that_the_ranker_likes(reader, words):
+    generation = ranked(reader, words).read("Where did the ship come down?", SOURCES)
+    place = generation.place
+    text = SOURCES[place.source].text
+    assert text[place.start : place.end] == generation.text
+    assert any(words in text[a:b] and a <= place.start < b for a, b in sentence_spans(text))
+    assert generation.features["judged"] == 50.0 and generation.features["verdict"] == 0.0
+
+
+@pytest.mark.parametrize(("words", "verdict"), [("Altai", "Yes"), ("Engels", "No")])
+def test_yes_or_no_is_said_by_the_sentence_that_decides(reader, words, verdict):
+    generation = ranked(reader, words, "Altai").read("Did the ship come down in the Altai?", SOURCES)
+    place = generation.place
+    assert generation.text == verdict
+    assert words in SOURCES[place.source].text[place.start : place.end]
+    assert (place.start, place.end) in sentence_spans(SOURCES[place.source].text)
+    assert generation.features["verdict"] == pytest.approx(math.log(sigmoid(2.0)))
+    quoted = ranked(reader, words, "Altai").read("Did the ship come down in the Altai?", SOURCES, QUOTE)
+    assert words in quoted.text, "who asks for the sentence gets the sentence"
+
+
+def test_without_a_ranker_nothing_is_said_of_it(reader):
+    generation = reader.read("Did the ship come down?", SOURCES)
+    assert generation.text not in ("Yes", "No") and not {"judged", "verdict"} & generation.features.keys()

@@ -2,17 +2,19 @@
 
 import json
 import shutil
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import pytest
 
 from rag_lib.files import MUSEUM
 from rag_lib.museum.check import check_museum
 from rag_lib.museum.collection import (
+    PRACTICE,
     SPLITS,
     Question,
     as_dataset,
     load_articles,
+    load_practice_questions,
     load_questions,
     load_splits,
     load_visitor_questions,
@@ -109,6 +111,33 @@ def test_a_broken_question_is_noticed(copy, values, problem):
 def test_a_broken_visitors_question_is_noticed(copy, values, problem):
     change(copy / "visitor_questions" / "train.jsonl", lambda r: r.get("verdict"), **values)
     assert any(problem in line for line in check_museum(copy))
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"traps": [SENTENCE]}, "the evidence is not in"),
+        ({"verdict": "yes"}, "neither an answer nor a verdict, or both"),
+        ({"question": first_validation_question()}, "same question"),
+        ({"id": "valentina-tereshkova-01"}, "valentina-tereshkova-01: twice"),
+    ],
+)
+def test_a_broken_practice_question_is_noticed(copy, values, problem):
+    change(copy / PRACTICE, lambda r: r["answers"], **values)
+    assert any(problem in line for line in check_museum(copy))
+
+
+def test_a_trap_that_answers_is_noticed(copy):
+    row = next(q for q in load_practice_questions() if q.traps and q.evidence)
+    change(copy / PRACTICE, lambda r: r["id"] == row.id, traps=[asdict(row.evidence[0])])
+    assert any("a trap that answers it" in line for line in check_museum(copy))
+
+
+def test_practice_is_about_articles_of_the_train_split_alone():
+    splits = load_splits()
+    practice = load_practice_questions()
+    assert {splits[q.evidence[0].article if q.evidence else q.near] for q in practice} == {"train"}
+    assert sum(bool(q.verdict) for q in practice) >= 1500 and sum(bool(q.traps) for q in practice) >= 1300
 
 
 def test_a_broken_dialogue_is_noticed(copy):

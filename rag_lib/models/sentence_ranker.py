@@ -1,0 +1,156 @@
+"""A chat model's lower layers as a judge of sentences: which of those found answers a question, and does it say yes?
+
+Question and passage are read once, a sentence a line. As a decoder looks back only, its state at the end of a line has
+read the question, the title and all that stands before in the passage. Two linear maps of that state give two logits:
+that the sentence answers the question, and that it says yes, if yes or no was asked. Taught in
+notebooks/07_rag_pipeline.ipynb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from rag_lib.files import MODELS
+from rag_lib.indexing.documents import Source
+from rag_lib.indexing.splitting import Span, sentence_spans
+from rag_lib.models.adapters import adapter_weights, apply_adapter
+from rag_lib.models.chat import load_bundled
+from rag_lib.models.processor import computes_in_half
+from rag_lib.models.weights import hub_errors, load_adapter, save_adapter
+
+SENTENCE_RANKER = MODELS / "museum-sentence-ranker"
+LAYERS = 20  # of 30: two thirds of the time, and what they know is enough
+FIRST = 0  # the token before every text: "<|endoftext|>" of the bundled model
+AT_ONCE = 3072  # tokens, padding among them
+LONGEST_TITLE, LONGEST_SENTENCE = 64, 160  # tokens that are read of them
+
+
+class Judged(NamedTuple):
+    """A sentence, `source.text[start:end]`, with the log-odds that it answers a question, and that it says yes."""
+
+    start: int
+    end: int
+    answers: float
+    says_yes: float
+
+
+class Lines(NamedTuple):
+    """What the model reads of a passage: token ids, the place of each sentence's last one, and the sentences' spans."""
+
+    ids: list[int]
+    ends: list[int]
+    spans: list[Span]
+
+
+class SentenceRanker(torch.nn.Module):
+    """SmolLM2's lower layers with two heads. Until it is trained, its heads are zero and all sentences score the same.
+
+    Raises:
+        ModelUnavailable: the bundled chat model cannot be had.
+    """
+
+    def __init__(self, layers: int = LAYERS) -> None:
+        super().__init__()
+        model, self.tokenizer = load_bundled()
+        self.tokenizer.split_special_tokens = True  # "<|im_end|>" in a document is just text
+        self.body = model.base_model
+        self.body.layers = self.body.layers[:layers]
+        self.answers, self.says_yes = (torch.nn.Linear(model.config.hidden_size, 1) for _ in range(2))
+        for head in self.heads.values():
+            torch.nn.init.zeros_(head.weight)
+            torch.nn.init.zeros_(head.bias)
+        (self.line_end,) = self.ids("\n")
+
+    @property
+    def heads(self) -> dict[str, torch.nn.Linear]:
+        """The linear maps of a sentence's state, by name."""
+        return {"answers": self.answers, "says_yes": self.says_yes}
+
+    @classmethod
+    def load(cls, folder: Path = SENTENCE_RANKER, half: bool | None = False, layers: int = LAYERS) -> SentenceRanker:
+        """The ranker whose difference to the bundled chat model `save` wrote.
+
+        Args:
+            half: compute in bfloat16; None for where the processor has instructions for it only.
+
+        Raises:
+            ModelUnavailable: it is missing, damaged, or another model's.
+        """
+        weights, ranker = load_adapter(folder), cls(layers)
+        with hub_errors(str(folder)), torch.no_grad():
+            for name, head in ranker.heads.items():
+                head.weight.copy_(weights.pop(f"{name}.weight"))
+                head.bias.copy_(weights.pop(f"{name}.bias"))
+            apply_adapter(ranker, weights)
+        if computes_in_half() if half is None else half:
+            for parameter in ranker.body.parameters():  # what is no parameter, as rotary frequencies, needs its digits
+                parameter.data = parameter.data.bfloat16()
+        return ranker.eval().requires_grad_(False)
+
+    def save(self, folder: Path) -> None:
+        """Writes the low-rank differences of the layers that were trained, and the heads, in float16, with SHA-256."""
+        weights = adapter_weights(self)
+        untrained = {name.removesuffix("b") for name, p in weights.items() if name.endswith(".b") and not p.any()}
+        weights = {name: p for name, p in weights.items() if name[:-1] not in untrained}
+        for name, head in self.heads.items():
+            weights |= {f"{name}.{key}": p for key, p in head.state_dict().items()}
+        save_adapter(weights, folder)
+
+    def ids(self, text: str) -> list[int]:
+        """The token ids of a text without any special ones."""
+        return self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+
+    def lay_out(self, question: str, source: Source) -> Lines:
+        """A question and a passage, a sentence a line."""
+        spans = sentence_spans(source.text)
+        ids = [FIRST, *self.ids(f"Question: {question}\n")]
+        ids += self.ids(f"Title: {source.title}\n")[:LONGEST_TITLE]
+        ends = []
+        for a, b in spans:
+            line = " ".join(source.text[a:b].split())
+            ids += [*self.ids(line)[:LONGEST_SENTENCE], self.line_end]
+            ends.append(len(ids) - 1)
+        return Lines(ids, ends, spans)
+
+    def forward(self, passages: Sequence[Lines]) -> list[torch.Tensor]:
+        """The logits (sentences, 2) of each passage: that a sentence answers, and that it says yes; float32."""
+        order = sorted(range(len(passages)), key=lambda i: len(passages[i].ids))  # like lengths: less padding
+        logits: dict[int, torch.Tensor] = {}
+        for chunk in chunks(order, [len(p.ids) for p in passages]):
+            states = self.read([passages[i].ids for i in chunk])
+            for row, i in zip(states, chunk, strict=True):
+                ends = row[passages[i].ends].float()
+                logits[i] = torch.cat([head(ends) for head in self.heads.values()], dim=1)
+        return [logits[i] for i in range(len(passages))]
+
+    def read(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        """The states (B, L, d) of rows that are read at once; padding stands at their ends, which nothing looks at."""
+        width = max(map(len, rows))
+        device = self.answers.weight.device
+        ids = torch.tensor([[*row, *[0] * (width - len(row))] for row in rows], device=device)
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=device)
+        return self.body(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+
+    @torch.inference_mode()
+    def judge(self, question: str, sources: Sequence[Source]) -> list[list[Judged]]:
+        """What is thought of every sentence of each source."""
+        lines = [self.lay_out(question, source) for source in sources]
+        return [
+            [Judged(a, b, *row) for (a, b), row in zip(each.spans, logits.tolist(), strict=True)]
+            for each, logits in zip(lines, self(lines), strict=True)
+        ]
+
+
+def chunks(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
+    """Rows in their order, which is that of their lengths, as many at once as AT_ONCE allows, at least one."""
+    parts: list[list[int]] = []
+    for i in order:
+        if parts and (len(parts[-1]) + 1) * lengths[i] <= AT_ONCE:
+            parts[-1].append(i)
+        else:
+            parts.append([i])
+    return parts

@@ -1,0 +1,185 @@
+"""The recipe of the sentence ranker: SQuAD and QED, then the museum's train split with misleading passages."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from rag_lib.evaluation.squad import QED, load_public, parse
+from rag_lib.files import ARTICLES, write_json
+from rag_lib.indexing.analysis import Analyzer
+from rag_lib.indexing.bm25 import BM25
+from rag_lib.indexing.documents import Source, indexed_text
+from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.indexing.splitting import sentence_spans
+from rag_lib.indexing.store import open_folder
+from rag_lib.models.sentence_ranker import SentenceRanker
+from rag_lib.models.weights import MUSEUM_ENCODER
+from rag_lib.museum.collection import (
+    Evidence,
+    load_dialogues,
+    load_practice_questions,
+    load_questions,
+    load_visitor_questions,
+)
+from rag_lib.museum.retriever_recipe import passages_of
+from rag_lib.retrieval.base import PASSAGES
+from rag_lib.retrieval.catalogue import make_retriever
+from rag_lib.training.retriever.mining import kept, mined, squad_passages
+from rag_lib.training.retriever.pairs import holds_answer
+from rag_lib.training.sentences import GOAL, Lesson, SentenceSettings, train
+
+SQUAD_QUESTIONS = 30_000
+OTHERS = 10  # misleading passages that are kept of a question of the museum
+LOOKED_AT = 100  # visitors' validation questions by which the best weights are chosen
+RANKER = SentenceSettings(
+    opening={"squad": 0.72, "qed": 0.28},
+    mixture={
+        "squad": 0.20,
+        "qed": 0.08,
+        "questions": 0.11,
+        "visitors": 0.16,
+        "dialogues": 0.03,
+        "practice": 0.25,
+        "traps": 0.17,
+    },
+)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question with the sentences that answer it, those that mislead, right short answers, and yes or no."""
+
+    question: str
+    right: tuple[Evidence, ...]
+    traps: tuple[Evidence, ...] = ()
+    accepted: tuple[str, ...] = ()
+    verdict: str = ""
+
+
+def asked_in_training() -> dict[str, list[Asked]]:
+    """All that the museum is asked in the train split, by task."""
+
+    def all_of(questions: Sequence) -> list[Asked]:
+        return [Asked(q.question, (*q.evidence, *q.also_evidence), q.traps, q.accepted, q.verdict) for q in questions]
+
+    practice = load_practice_questions()
+    turns = [t for dialogue in load_dialogues("train") for t in dialogue.turns if t.evidence]
+    return {
+        "questions": all_of(load_questions("train")),
+        "visitors": all_of(load_visitor_questions("train")),
+        "dialogues": [Asked(t.standalone, (t.evidence,)) for t in turns],
+        "practice": all_of([q for q in practice if not q.traps]),
+        "traps": all_of([q for q in practice if q.traps]),
+    }
+
+
+class MuseumSearch:
+    """The train split's passages, searched by words and by meaning, both scores scaled to at most 1 and added."""
+
+    def __init__(self, passages: Sequence[Source], encoder: SentenceEncoder) -> None:
+        texts = [indexed_text(p) for p in passages]
+        self.passages, self.encoder = passages, encoder
+        self.words = BM25(range(len(texts)), texts, Analyzer())
+        self.vectors = encoder.encode_passages(texts, progress=True)
+
+    def __call__(self, question: str) -> list[Source]:
+        """All passages, best first."""
+        words = self.words.scores(question)
+        meaning = self.vectors @ self.encoder.encode_queries([question])[0]
+        near = (meaning - meaning.min()) / max(meaning.max() - meaning.min(), 1e-6)
+        order = np.argsort(-(words / max(words.max(), 1e-6) + near), kind="stable")
+        return [self.passages[i] for i in order]
+
+    def lesson(self, asked: Asked) -> Lesson | None:
+        """What is learnt from a question; None where a right sentence is cut by the end of a passage."""
+        found = self(asked.question)
+        own = [p for p in found if any(e.sentence in p.text for e in asked.right)]
+        if asked.right and not own:
+            return None
+        traps = [p for p in found if p not in own and any(e.sentence in p.text for e in asked.traps)]
+        wrong = (p for p in found if p not in own and p not in traps and not holds_answer(p, asked.accepted))
+        others = [*traps, *(p for p, _ in zip(wrong, range(OTHERS - len(traps)), strict=False))]
+        right = frozenset(e.sentence for e in asked.right)
+        return Lesson(asked.question, right, tuple(own[:1]), tuple(others), len(traps[:2]), asked.verdict)
+
+
+def museum_lessons(encoder: SentenceEncoder) -> dict[str, list[Lesson]]:
+    """The museum's train split, by task."""
+    search = MuseumSearch(passages_of(open_folder(ARTICLES, encoder), "train"), encoder)
+    return {
+        task: [lesson for a in tqdm(asked, desc=task) if (lesson := search.lesson(a))]
+        for task, asked in asked_in_training().items()
+    }
+
+
+def public_lessons(folder: Path, encoder: SentenceEncoder) -> dict[str, list[Lesson]]:
+    """SQuAD with misleading passages, which are mined once and kept in `folder`, and QED with those of other questions.
+
+    Raises:
+        DataUnavailable: SQuAD or QED cannot be had.
+    """
+    pairs = kept(
+        folder / f"pairs-squad-{SQUAD_QUESTIONS}.jsonl", lambda: mined(*squad_passages(SQUAD_QUESTIONS), encoder)
+    )
+    squad = [Lesson(p.question, frozenset(p.answers[1:]), (p.passage,), p.negatives) for p in pairs]
+    rows = [row for row in map(parse, load_public(QED, "train")) if row.answers and row.answers[0][1] is not None]
+    beside = random.Random(0).sample(rows, len(rows))
+    qed = []
+    for row, other in zip(rows, beside, strict=True):
+        start = row.answers[0][1]
+        right = next((row.context[a:b] for a, b in sentence_spans(row.context) if a <= start < b), None)
+        if right and row.context != other.context:
+            others = (Source(other.title, other.context),)
+            qed.append(Lesson(row.question, frozenset({right}), (Source(row.title, row.context),), others))
+    return {"squad": squad, "qed": qed}
+
+
+def looks(model: SentenceRanker, encoder: SentenceEncoder) -> Callable[[], Mapping[str, float]]:
+    """What measures a ranker: for how many validation questions the sentence that it likes best answers."""
+    knowledge = open_folder(ARTICLES, encoder)
+    retriever = make_retriever("hybrid", knowledge, encoder)
+    asked = random.Random(0).sample([q for q in load_visitor_questions("validation") if q.evidence], LOOKED_AT)
+    found = [[knowledge.passages[h.id].source for h in retriever.retrieve(q.question, PASSAGES)] for q in asked]
+
+    def evaluate() -> dict[str, float]:
+        right = []
+        for question, sources in zip(asked, found, strict=True):
+            judged = [
+                (j.answers, source.text[j.start : j.end])
+                for source, each in zip(sources, model.judge(question.question, sources), strict=True)
+                for j in each
+            ]
+            best = max(judged)[1]
+            right.append(any(e.sentence in best for e in (*question.evidence, *question.also_evidence)))
+        return {GOAL: round(sum(right) / len(right), 4)}
+
+    return evaluate
+
+
+def train_sentence_ranker(folder: Path, share: float = 1.0, device: str = "cpu") -> None:
+    """Trains the difference to the bundled chat model's lower layers; all goes to `folder`, where it also resumes.
+
+    Args:
+        share: the recipe's number of steps times so much.
+
+    Raises:
+        DataUnavailable: SQuAD or QED cannot be had.
+        ModelUnavailable: the chat model cannot be had.
+    """
+    settings = replace(RANKER, steps=max(1, round(RANKER.steps * share)))
+    encoder = SentenceEncoder(MUSEUM_ENCODER, device)
+    model = SentenceRanker().to(device)
+    with torch.autocast(torch.device(device).type, torch.bfloat16):  # mining is twice as fast so, and near enough
+        tasks = public_lessons(folder, encoder) | museum_lessons(encoder)
+    train(model, tasks, folder, settings, looks(model, encoder))
+    weights = folder / "weights"
+    model.save(weights)
+    write_json(weights / "settings.json", asdict(settings))
+    print(f"weights: {weights}")

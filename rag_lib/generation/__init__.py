@@ -20,6 +20,7 @@ __all__, __getattr__, __dir__ = exports(
         "confidence": "Confidence",
         "evidence": "Quotation evidence_logs missing_probability positions runs sentences",
         "seq2seq": "Seq2SeqGenerator",
+        "sentence_ranker": "SentenceRanker",
         "reader": "EvidenceReader",
         "chat_prompts": "NO_ANSWER build_chat_prompt",
         "chat": "ChatGenerator",

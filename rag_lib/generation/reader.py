@@ -46,11 +46,11 @@ from rag_lib.generation.evidence import (
 from rag_lib.generation.generators import Decoding, Generation, Place, Token, check_sources
 from rag_lib.generation.jobs import ANSWER, QUOTING, Job
 from rag_lib.generation.quotation import Item
+from rag_lib.generation.sentence_ranker import SENTENCE_RANKER, Judged, SentenceRanker
 from rag_lib.generation.seq2seq import Seq2SeqGenerator
 from rag_lib.generation.verdicts import asks_whether, verdict
 from rag_lib.indexing.documents import Source
 from rag_lib.models.reader import BartReader
-from rag_lib.models.sentence_ranker import SENTENCE_RANKER, Judged, SentenceRanker
 from rag_lib.models.weights import BASE, generator_folder
 
 PROPOSED = 20  # quotations that the decoder reads

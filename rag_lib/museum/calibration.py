@@ -18,9 +18,9 @@ from rag_lib.evaluation.statistics import auroc_estimate
 from rag_lib.files import ARTICLES
 from rag_lib.generation.confidence import Confidence
 from rag_lib.generation.reader import EvidenceReader
+from rag_lib.generation.sentence_ranker import SENTENCE_RANKER
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.store import open_folder
-from rag_lib.models.sentence_ranker import SENTENCE_RANKER
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import load_questions, load_visitor_questions
 from rag_lib.museum.measure import article_groups, says

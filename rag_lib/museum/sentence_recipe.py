@@ -13,13 +13,13 @@ from tqdm.auto import tqdm
 
 from rag_lib.evaluation.squad import QED, load_public, parse
 from rag_lib.files import ARTICLES, write_json
+from rag_lib.generation.sentence_ranker import SentenceRanker
 from rag_lib.indexing.analysis import Analyzer
 from rag_lib.indexing.bm25 import BM25
 from rag_lib.indexing.documents import Source, indexed_text
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.indexing.store import open_folder
-from rag_lib.models.sentence_ranker import SentenceRanker
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import (
     Evidence,

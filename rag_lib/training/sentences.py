@@ -16,10 +16,10 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
+from rag_lib.generation.sentence_ranker import SentenceRanker
 from rag_lib.indexing.documents import Source
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.models.adapters import add_side_paths, matrices
-from rag_lib.models.sentence_ranker import SentenceRanker
 from rag_lib.training.processes import count
 from rag_lib.training.retriever.loop import fit, schedule
 from rag_lib.training.run import TrainingRun

@@ -25,9 +25,9 @@ from rag_lib.generation.generators import Decoding
 from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY
 from rag_lib.generation.quotation import tokenize
 from rag_lib.generation.reader import EvidenceReader
+from rag_lib.generation.sentence_ranker import Judged
 from rag_lib.indexing.documents import Source
 from rag_lib.indexing.splitting import sentence_spans
-from rag_lib.models.sentence_ranker import Judged
 from rag_lib.models.weights import load_minilm
 
 SOURCES = [

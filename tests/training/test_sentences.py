@@ -9,9 +9,9 @@ from fakes import chat_tokenizer, tiny_chat_model
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag_lib.generation import sentence_ranker
+from rag_lib.generation.sentence_ranker import SentenceRanker
 from rag_lib.indexing.documents import Source
-from rag_lib.models import sentence_ranker
-from rag_lib.models.sentence_ranker import SentenceRanker
 from rag_lib.training.run import CheckpointUnusable
 from rag_lib.training.sentences import VERDICT, Learner, Lesson, SentenceSettings, sentence_loss, train
 

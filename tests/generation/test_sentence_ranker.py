@@ -8,11 +8,11 @@ from fakes import chat_tokenizer, tiny_chat_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rag_lib.generation import sentence_ranker
+from rag_lib.generation.sentence_ranker import AT_ONCE, FIRST, SentenceRanker, chunks
 from rag_lib.indexing.documents import Source
 from rag_lib.indexing.splitting import sentence_spans
-from rag_lib.models import sentence_ranker
 from rag_lib.models.adapters import add_side_paths
-from rag_lib.models.sentence_ranker import AT_ONCE, FIRST, SentenceRanker, chunks
 from rag_lib.models.weights import ModelUnavailable, load_adapter
 
 QUESTION = "Who took off?"

@@ -21,6 +21,7 @@ HEAD, RETRIEVER, RANKER = 0.32, 1.25, 1.0
 DECODER = 0.5  # the decoder's weight in choosing the words of a sentence; the head's is 1
 SUPPORTS = 1.0  # log-odds from which a passage supports an answer that another one gives
 CLAIMS = 4.0  # log-odds from which a passage gives an answer of its own
+RIVAL = 2.0  # log-odds by which a ranker may think less of its sentence than of the best one
 ALONE = 1  # the standing of a document that says nothing else on a question
 SHORT = 10  # tokens of answers that can be told to differ; of longer ones the wording does
 WORD = re.compile(r"\w+")
@@ -101,7 +102,8 @@ def claims(
     """What each passage says, compared with the best choice.
 
     A passage supports an answer where the same words stand at a likely place of it. It disagrees where it does not, and
-    something else in it answers the question, unless its document supports the answer in another passage. Passages of
+    something else in it answers the question, to the ranker (where there is one) hardly worse than the best choice,
+    unless its document supports the answer in another passage. Passages of
     documents that say nothing else on the question come last, before them those with other words than the best choice.
 
     Args:
@@ -126,7 +128,7 @@ def claims(
             supporting.append(min(same, key=lambda c: content(c, empty) != content(best, empty)))
         elif asked.issuperset(content(likeliest, empty)):
             continue
-        elif likeliest.quotation.odds >= CLAIMS and differs(likeliest, best, empty):
+        elif likeliest.quotation.odds >= CLAIMS and rivals(likeliest, best) and differs(likeliest, best, empty):
             disagreeing.append(likeliest)
 
     def order(choice: Choice) -> tuple[bool, bool, int]:
@@ -163,6 +165,11 @@ def cut_from_another(part: Choice, whole: Choice, sources: Sequence[Source]) -> 
         if any(word not in said for word in beside):
             return True
     return False
+
+
+def rivals(other: Choice, best: Choice) -> bool:
+    """Whether the ranker thinks of a sentence hardly worse than of the best one; without a ranker all are alike."""
+    return other.sentence.judged >= best.sentence.judged - RIVAL
 
 
 def differs(a: Choice, b: Choice, empty: frozenset[int]) -> bool:

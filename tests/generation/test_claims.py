@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,9 @@ from rag_lib.generation.claims import (
     CLAIMS,
     DECODER,
     HEAD,
+    RANKER,
     RETRIEVER,
+    RIVAL,
     SHORT,
     SUPPORTS,
     Choice,
@@ -49,6 +52,21 @@ def test_the_likeliest_sentence_comes_first_and_in_it_the_likeliest_words():
     assert p[0] == pytest.approx(1 / (1 + math.exp(HEAD))), "one sentence is a nat likelier than the other"
     assert p[1] / p[2] == pytest.approx(math.exp(0.1 - DECODER * 0.1))
     assert choices[3].evidence == choices[1].evidence - RETRIEVER
+
+
+def test_a_ranker_adds_what_it_thinks_of_the_sentence():
+    one, other = (Quotation([9], Place(i, 0, 40), -1.0, judged=judged) for i, judged in enumerate((0.5, 2.0)))
+    choices = [Choice(one, one, ()), Choice(other, other, (), source=-0.1)]
+    assert ranked(choices) == choices[::-1]
+    assert choices[1].evidence - choices[0].evidence == pytest.approx(1.5 * RANKER - 0.1 * RETRIEVER)
+
+
+@pytest.mark.parametrize(("judged", "disagrees"), [(5.0, True), (5.0 - RIVAL, True), (4.9 - RIVAL, False)])
+def test_what_the_ranker_thinks_no_answer_does_not_disagree(judged, disagrees):
+    best, other = choice(0, [GAGARIN], -0.1, 9.0), choice(1, [TITOV], -1.0, CLAIMS)
+    pair = [replace(c, sentence=c.quotation._replace(judged=j)) for c, j in ((best, 5.0), (other, judged))]
+    found = claims(pair, EMPTY, [source("a"), source("b")])
+    assert bool(found.disagreeing) == disagrees
 
 
 def source(document: str, standing: int = 3, text: str = "") -> Source:

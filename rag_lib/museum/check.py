@@ -16,11 +16,13 @@ from rag_lib.museum.collection import (
     PRACTICE,
     SPLITS,
     STYLES,
+    PracticeText,
     Question,
     load_articles,
     load_dialogues,
     load_dossiers,
     load_practice_questions,
+    load_practice_texts,
     load_products,
     load_questions,
     load_splits,
@@ -116,6 +118,20 @@ def check_traps(question: Question) -> Iterator[str]:
         yield f"{question.id}: a trap that answers it"
     if question.evidence and bool(question.answers) == bool(question.verdict):
         yield f"{question.id}: neither an answer nor a verdict, or both"
+
+
+def check_practice_texts(texts: list[PracticeText]) -> Iterator[str]:
+    """Evidence is whole sentences of the text, an answer stands in one; answer, verdict, or neither and no evidence."""
+    for text in texts:
+        sentences = {text.text[a:b] for a, b in sentence_spans(text.text)}
+        for question in text.questions:
+            right = {e.sentence for e in (*question.evidence, *question.also_evidence)}
+            if right - sentences:
+                yield f"{question.id}: evidence that is no sentence of the text"
+            if question.answers and not any(question.answers[0].lower() in sentence.lower() for sentence in right):
+                yield f"{question.id}: {question.answers[0]!r} is not in the evidence"
+            if bool(question.answers) + bool(question.verdict) != bool(right):
+                yield f"{question.id}: neither an answer nor a verdict, or both, or no evidence"
 
 
 def check_duplicates(questions: dict[str, Question], split_of: dict[str, str]) -> Iterator[str]:
@@ -247,6 +263,7 @@ def check_museum(museum: Path = MUSEUM) -> list[str]:
             questions[question.id], split_of[question.id] = question, "train"
             found += check_question(question, "train", texts, splits)
             found += check_traps(question)
+    found += check_practice_texts(load_practice_texts())
     found += check_duplicates(questions, split_of)
     if (museum / "dialogues").is_dir():
         found += check_dialogues(texts, splits, museum)

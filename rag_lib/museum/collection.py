@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rag_lib.applications.shop import Product, Purchase, Visitor
-from rag_lib.files import ARTICLES, MUSEUM, read_json_lines
+from rag_lib.files import ARTICLES, DATA, MUSEUM, read_json_lines
 from rag_lib.indexing.documents import Document, load_documents
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 STYLES = ("questions", "visitor_questions")  # with the article in view; as a visitor asks
 PRACTICE = "practice_questions.jsonl"  # for training only
+PRACTICE_TEXTS = DATA / "practice" / "texts.jsonl"
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,15 @@ class Question:
     def accepted(self) -> tuple[str, ...]:
         """All right short answers."""
         return self.answers + self.also_accepted
+
+
+@dataclass(frozen=True)
+class PracticeText:
+    """A short text about another thing than the museum, with questions whose evidence has no article."""
+
+    title: str
+    text: str
+    questions: tuple[Question, ...]
 
 
 @dataclass(frozen=True)
@@ -137,6 +147,23 @@ def load_visitor_questions(split: str, museum: Path = MUSEUM) -> list[Question]:
 def load_practice_questions(museum: Path = MUSEUM) -> list[Question]:
     """Further questions to train on, in visitors' words but written with the article in view, many with traps."""
     return [Question(**question_fields(row)) for row in read_json_lines(museum / PRACTICE)]
+
+
+def load_practice_texts(file: Path = PRACTICE_TEXTS) -> list[PracticeText]:
+    """Short texts about all kinds of things, with questions; for training only."""
+
+    def question(title: str, number: int, row: dict) -> Question:
+        right = tuple(Evidence("", sentence) for sentence in row["evidence"])
+        answers = tuple(row.get("answers", ()))
+        asked = row["question"]
+        return Question(
+            f"{title} {number}", asked, answers, right[:1], "", also_evidence=right[1:], verdict=row.get("verdict", "")
+        )
+
+    return [
+        PracticeText(r["title"], r["text"], tuple(question(r["title"], *each) for each in enumerate(r["questions"])))
+        for r in read_json_lines(file)
+    ]
 
 
 def question_fields(row: dict) -> dict:

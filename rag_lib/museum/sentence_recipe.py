@@ -18,13 +18,15 @@ from rag_lib.indexing.analysis import Analyzer
 from rag_lib.indexing.bm25 import BM25
 from rag_lib.indexing.documents import Source, indexed_text
 from rag_lib.indexing.encoders import SentenceEncoder
-from rag_lib.indexing.splitting import sentence_spans
+from rag_lib.indexing.splitting import Splitting, passage_spans, sentence_spans
 from rag_lib.indexing.store import open_folder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import (
     Evidence,
+    Question,
     load_dialogues,
     load_practice_questions,
+    load_practice_texts,
     load_questions,
     load_visitor_questions,
 )
@@ -43,11 +45,12 @@ RANKER = SentenceSettings(
     mixture={
         "squad": 0.20,
         "qed": 0.08,
-        "questions": 0.11,
-        "visitors": 0.16,
+        "questions": 0.08,
+        "visitors": 0.13,
         "dialogues": 0.03,
-        "practice": 0.25,
-        "traps": 0.17,
+        "practice": 0.19,
+        "traps": 0.12,
+        "texts": 0.17,
     },
 )
 
@@ -63,25 +66,30 @@ class Asked:
     verdict: str = ""
 
 
+def asked_of(questions: Sequence[Question]) -> list[Asked]:
+    """Questions as they are trained on."""
+    return [Asked(q.question, (*q.evidence, *q.also_evidence), q.traps, q.accepted, q.verdict) for q in questions]
+
+
 def asked_in_training() -> dict[str, list[Asked]]:
     """All that the museum is asked in the train split, by task."""
 
-    def all_of(questions: Sequence) -> list[Asked]:
+    def asked_of(questions: Sequence) -> list[Asked]:
         return [Asked(q.question, (*q.evidence, *q.also_evidence), q.traps, q.accepted, q.verdict) for q in questions]
 
     practice = load_practice_questions()
     turns = [t for dialogue in load_dialogues("train") for t in dialogue.turns if t.evidence]
     return {
-        "questions": all_of(load_questions("train")),
-        "visitors": all_of(load_visitor_questions("train")),
+        "questions": asked_of(load_questions("train")),
+        "visitors": asked_of(load_visitor_questions("train")),
         "dialogues": [Asked(t.standalone, (t.evidence,)) for t in turns],
-        "practice": all_of([q for q in practice if not q.traps]),
-        "traps": all_of([q for q in practice if q.traps]),
+        "practice": asked_of([q for q in practice if not q.traps]),
+        "traps": asked_of([q for q in practice if q.traps]),
     }
 
 
-class MuseumSearch:
-    """The train split's passages, searched by words and by meaning, both scores scaled to at most 1 and added."""
+class PassageSearch:
+    """Passages, searched by words and by meaning, both scores scaled to at most 1 and added."""
 
     def __init__(self, passages: Sequence[Source], encoder: SentenceEncoder) -> None:
         texts = [indexed_text(p) for p in passages]
@@ -109,13 +117,19 @@ class MuseumSearch:
         right = frozenset(e.sentence for e in asked.right)
         return Lesson(asked.question, right, tuple(own[:1]), tuple(others), len(traps[:2]), asked.verdict)
 
+    def lessons(self, asked: Sequence[Asked], name: str) -> list[Lesson]:
+        """What is learnt from questions."""
+        return [lesson for each in tqdm(asked, desc=name) if (lesson := self.lesson(each))]
+
 
 def museum_lessons(encoder: SentenceEncoder) -> dict[str, list[Lesson]]:
-    """The museum's train split, by task."""
-    search = MuseumSearch(passages_of(open_folder(ARTICLES, encoder), "train"), encoder)
-    return {
-        task: [lesson for a in tqdm(asked, desc=task) if (lesson := search.lesson(a))]
-        for task, asked in asked_in_training().items()
+    """The museum's train split, and the practice texts, by task."""
+    museum = PassageSearch(passages_of(open_folder(ARTICLES, encoder), "train"), encoder)
+    lessons = {task: museum.lessons(asked, task) for task, asked in asked_in_training().items()}
+    texts = load_practice_texts()
+    cut = [Source(t.title, t.text[a:b]) for t in texts for a, b in passage_spans(t.text, Splitting())]
+    return lessons | {
+        "texts": PassageSearch(cut, encoder).lessons(asked_of([q for t in texts for q in t.questions]), "texts")
     }
 
 

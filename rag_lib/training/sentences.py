@@ -25,7 +25,7 @@ from rag_lib.training.retriever.loop import fit, schedule
 from rag_lib.training.run import TrainingRun
 
 GOAL = "right"  # the figure of an evaluation by which the best weights are chosen
-VERDICT = 0.5  # the weight of the loss of yes and no
+VERDICT = 1.0  # the weight of the loss of yes and no
 
 
 @dataclass(frozen=True)

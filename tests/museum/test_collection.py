@@ -2,19 +2,21 @@
 
 import json
 import shutil
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 
 import pytest
 
 from rag_lib.files import MUSEUM
-from rag_lib.museum.check import check_museum
+from rag_lib.museum.check import check_museum, check_practice_texts
 from rag_lib.museum.collection import (
     PRACTICE,
     SPLITS,
+    Evidence,
     Question,
     as_dataset,
     load_articles,
     load_practice_questions,
+    load_practice_texts,
     load_questions,
     load_splits,
     load_visitor_questions,
@@ -138,6 +140,28 @@ def test_practice_is_about_articles_of_the_train_split_alone():
     practice = load_practice_questions()
     assert {splits[q.evidence[0].article if q.evidence else q.near] for q in practice} == {"train"}
     assert sum(bool(q.verdict) for q in practice) >= 1500 and sum(bool(q.traps) for q in practice) >= 1300
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        ({"verdict": ""}, "neither an answer nor a verdict"),
+        ({"answers": ("zebra",), "verdict": ""}, "'zebra' is not in the evidence"),
+        ({"also_evidence": (Evidence("", "It was never there."),)}, "evidence that is no sentence"),
+    ],
+)
+def test_a_broken_practice_text_is_noticed(values, problem):
+    text = load_practice_texts()[0]
+    asked = next(q for q in text.questions if q.verdict)
+    broken = replace(text, questions=(replace(asked, **values),))
+    assert list(check_practice_texts([text])) == []
+    assert problem in next(check_practice_texts([broken]))
+
+
+def test_practice_texts_ask_for_yes_as_often_as_for_no():
+    questions = [q for text in load_practice_texts() for q in text.questions]
+    yes, no = (sum(q.verdict == verdict for q in questions) for verdict in ("yes", "no"))
+    assert yes == no > 700 and len(questions) > 3000
 
 
 def test_a_broken_dialogue_is_noticed(copy):

@@ -56,6 +56,7 @@ MENDED = {
     '<div class="math-wrapper': '<div tabindex="0" class="math-wrapper',
     '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
 }
+HIDDEN = {"outputs_hidden": "hide-output", "source_hidden": "hide-input"}  # what JupyterLab folds, as MyST calls it
 LINK = re.compile(r"(?<=\]\()(?!https?:|mailto:|#)([^)\s]+)(?=\))")
 CODE = re.compile(r"^```.*?^```$|`[^`\n]+`", re.DOTALL | re.MULTILINE)
 
@@ -103,8 +104,8 @@ def page_of(notebook: dict, path: Path, inside: set[Path], address: Address, roo
             if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
                 cell["metadata"]["mystnb"] = {"image": {"alt": alt}}
         tags = cell["metadata"].setdefault("tags", [])
-        if cell["metadata"].get("jupyter", {}).get("outputs_hidden"):
-            tags.append("hide-output")
+        folded = cell["metadata"].get("jupyter", {})
+        tags += [tag for part, tag in HIDDEN.items() if folded.get(part)]
         if cell["cell_type"] == "code" and "google.colab" in "".join(cell["source"]):
             tags.append("remove-cell")
     return notebook

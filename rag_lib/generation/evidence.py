@@ -100,10 +100,13 @@ class Spans(NamedTuple):
         found, width = [], len(inside)
         logs = self.logs[inside[0] : inside[-1] + 1, inside[0] : inside[-1] + 1].flatten()
         for log, at_once in zip(*(x.tolist() for x in logs.topk(min(most, width * width))), strict=True):
+            if log == float("-inf"):
+                break  # what is left is no run
             first, last = (inside[x] for x in divmod(at_once, width))
             ids = self.text.ids[first : last + 1]
-            if log > float("-inf") and not empty.issuperset(ids):
-                place = place_of(self.source, self.text, range(first, last + 1))
+            place = place_of(self.source, self.text, range(first, last + 1))
+            said = any(map(str.isalnum, self.text.text[place.start : place.end]))  # more than a full stop
+            if said and not empty.issuperset(ids):
                 found.append(Quotation(ids, place, log, log - self.missing))
         return found
 

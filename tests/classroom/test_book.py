@@ -65,7 +65,9 @@ def test_every_picture_of_the_site_has_a_text(html):
 def test_hidden_outputs_stay_hidden_until_they_are_asked_for(html):
     chapter = CHAPTERS[0]
     cells = json.loads(chapter.read_text(encoding="utf-8"))["cells"]
-    hidden = [c for c in cells if c["metadata"].get("jupyter", {}).get("outputs_hidden") and c["outputs"]]
+    folded = [(c["metadata"].get("jupyter", {}), c) for c in cells]
+    hidden = [c for f, c in folded if f.get("outputs_hidden") and c["outputs"]]
+    hidden += [c for f, c in folded if f.get("source_hidden")]
     tree = LexborHTMLParser((html / "notebooks" / f"{chapter.stem}.html").read_text())
     assert len(tree.css("details.hide")) == len(hidden) > 0
     assert not tree.css("details.hide[open]")

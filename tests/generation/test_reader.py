@@ -247,6 +247,16 @@ class Likes:
         ]
 
 
+@given(st.integers(0, 1000))
+def test_a_full_stop_is_no_answer(reader, seed):
+    item = reader.lay_out(QUESTION, [Source("Dots", "It ended ... there. (!) So be it.")], ANSWER)
+    at = positions(item)
+    logits = torch.randn(at.length, 2, generator=torch.manual_seed(seed))
+    proposed = runs(evidence_logs(logits, item, at), item, at, reader.pieces, reader.empty, 200)
+    texts = [item.texts[0].text[q.place.start : q.place.end] for q in proposed]
+    assert "..." not in texts and "." not in texts and "there." in texts
+
+
 def ranked(reader, *words: str) -> EvidenceReader:
     return EvidenceReader(reader.model, reader.tokenizer, ranker=Likes(*words))
 

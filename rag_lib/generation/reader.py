@@ -207,7 +207,11 @@ class EvidenceReader(Seq2SeqGenerator):
         against: int,
         whether: bool = False,
     ) -> Generation:
-        """The best choice as a generation, with what the other sources say; yes or no where it is asked `whether`."""
+        """The best choice as a generation, with what the other sources say.
+
+        Args:
+            whether: yes or no is asked for, and said where the ranker is sure of it.
+        """
         asked = self.tokenizer(item.prompts[0].question, add_special_tokens=False, verbose=False)["input_ids"]
         said = claims(choices, self.empty, sources, frozenset(asked))
         first = said.supporting[0]
@@ -219,7 +223,7 @@ class EvidenceReader(Seq2SeqGenerator):
         tokens = self.tokenizer.convert_ids_to_tokens([*first.quotation.ids, self.model.config.eos_token_id])
         words = sources[first.place.source].text[first.place.start : first.place.end]
         return Generation(
-            verdict(first.sentence.says_yes) if whether else words,
+            (whether and verdict(first.sentence.says_yes)) or words,
             self.confidence(features),
             first.place,
             item.used,
@@ -244,8 +248,8 @@ class EvidenceReader(Seq2SeqGenerator):
         share: the log-odds of the part that quotations which say the same as the best one have among all proposed;
         present: the log-odds that some source holds the answer; place: log p(its places); words: mean log p of a token;
         source: log p(its sources | question); agree: log of the part that those for it are of all that say something.
-        With a ranker, judged: the log-odds that the sentence answers; verdict: log p(yes or no), 0 where that was not
-        asked.
+        With a ranker, judged: the log-odds that the sentence answers; verdict: log p(yes or no), 0 where neither is
+        said.
         """
         best = choices[0]
         share = sum(p for p, c in zip(probabilities(choices), choices, strict=True) if says_same(c, best, self.empty))
@@ -262,7 +266,8 @@ class EvidenceReader(Seq2SeqGenerator):
         }
         if self.ranker:
             features["judged"] = best.sentence.judged
-            features["verdict"] = math.log(sigmoid(abs(best.sentence.says_yes))) if whether else 0.0
+            said = whether and verdict(best.sentence.says_yes)
+            features["verdict"] = math.log(sigmoid(abs(best.sentence.says_yes))) if said else 0.0
         return features
 
     def stream(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 YES, NO = "Yes", "No"
+SURE = 1.5  # log-odds from which yes or no is said; below, the sentence speaks for itself
 ASKS_WHETHER = re.compile(
     r"(?:\W*(?:and|but|so|or|then|well|ok(?:ay)?)\b)*\W*(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|"
     r"should|may|might|must)\b(?!n['’]t)",
@@ -18,5 +19,7 @@ def asks_whether(question: str) -> bool:
 
 
 def verdict(says_yes: float) -> str:
-    """Yes or no, from the log-odds of yes."""
+    """Yes or no, from the log-odds of yes; empty where these are too near to 0 to be believed."""
+    if abs(says_yes) < SURE:
+        return ""
     return YES if says_yes > 0 else NO

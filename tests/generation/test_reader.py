@@ -8,6 +8,7 @@ from fakes import small_model
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rag_lib.generation import verdicts
 from rag_lib.generation.claims import DECODER, HEAD, RETRIEVER
 from rag_lib.generation.confidence import Confidence, load_confidence, logit, sigmoid
 from rag_lib.generation.evidence import (
@@ -287,6 +288,12 @@ def test_yes_or_no_is_said_by_the_sentence_that_decides(reader, words, verdict):
     assert generation.features["verdict"] == pytest.approx(math.log(sigmoid(2.0)))
     quoted = ranked(reader, words, "Altai").read("Did the ship come down in the Altai?", SOURCES, QUOTE)
     assert words in quoted.text, "who asks for the sentence gets the sentence"
+
+
+def test_where_yes_and_no_are_nearly_as_likely_the_sentence_speaks_for_itself(reader, monkeypatch):
+    monkeypatch.setattr(verdicts, "SURE", 2.1)
+    generation = ranked(reader, "Altai", "Altai").read("Did the ship come down in the Altai?", SOURCES)
+    assert generation.text == "She came down in the Altai." and generation.features["verdict"] == 0.0
 
 
 def test_without_a_ranker_nothing_is_said_of_it(reader):

@@ -161,7 +161,7 @@ def test_a_broken_practice_text_is_noticed(values, problem):
 def test_practice_texts_ask_for_yes_as_often_as_for_no():
     questions = [q for text in load_practice_texts() for q in text.questions]
     yes, no = (sum(q.verdict == verdict for q in questions) for verdict in ("yes", "no"))
-    assert yes == no > 700 and len(questions) > 3000
+    assert abs(yes - no) < 20 and min(yes, no) > 700 and len(questions) > 3000
 
 
 def test_a_broken_dialogue_is_noticed(copy):

@@ -17,7 +17,7 @@ from rag_lib.applications.short_answers import is_denied, opening
 from rag_lib.applications.small_talk import small_talk, without_small_talk
 from rag_lib.generation.citations import without_marks
 from rag_lib.generation.generators import Generation
-from rag_lib.generation.verdicts import NO, YES
+from rag_lib.generation.verdicts import NO
 from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Passage
 from rag_lib.indexing.splitting import sentence_spans
@@ -225,7 +225,7 @@ class Conversation:
         if quoted(generation, found.passages):
             cited = cite(generation, found.passages)
             marks = "".join(f"[{n}]" for n in range(1, len(cited) + 1))  # all say so; the first is quoted
-            return Reply(turn, question, f"{spoken(generation.text, cited[0].sentence, question)} {marks}", cited)
+            return Reply(turn, question, f"{spoken(generation, cited[0].sentence, question)} {marks}", cited)
         for sentence in whole_sentences(pending if not self.rag.threshold else generation.text):
             guard.admit(sentence)
         if not guard.said:
@@ -296,19 +296,20 @@ def whole_sentences(text: str) -> list[str]:
 
 
 def quoted(generation: Generation, passages: Sequence[Passage]) -> bool:
-    """Whether a generation is a run of words of a passage, or yes or no by a sentence of one."""
+    """Whether a generation is a run of words of a passage."""
     place = generation.place
-    if place is None or generation.text in (YES, NO):
-        return place is not None
-    return passages[place.source].text[place.start : place.end] == generation.text
+    return place is not None and passages[place.source].text[place.start : place.end] == generation.text
 
 
-def spoken(answer: str, sentence: str, question: str) -> str:
-    """The sentence that answers, opened by the short answer, or by "No" where it denies what was asked."""
+def spoken(generation: Generation, sentence: str, question: str) -> str:
+    """The sentence that answers, opened by yes or no, or by the short answer.
+
+    Yes and no are the generator's; where it has none, "No" is said to a question whose words the sentence denies.
+    """
     question = ADDED.sub("", question)  # a name that was added is not what is asked
-    if answer in (YES, NO):
-        return f"{answer}. {sentence}"
-    short = NO if is_denied(question, sentence) else opening(answer, sentence, question)
+    short = generation.verdict or (
+        NO if is_denied(question, sentence) else opening(generation.text, sentence, question)
+    )
     return f"{short}. {sentence}" if short else sentence
 
 

@@ -16,6 +16,13 @@ def bundled(name: str | None, decoding: Decoding | None) -> Generator:
     return EvidenceReader.load(name, decoding)
 
 
+def ranked(name: str, decoding: Decoding | None) -> Generator:
+    """The bundled generator with its sentence ranker."""
+    from rag_lib.generation.reader import EvidenceReader
+
+    return EvidenceReader.load_with_ranker(decoding)
+
+
 def seq2seq(name: str | None, decoding: Decoding | None) -> Generator:
     """An encoder–decoder of the hub."""
     from rag_lib.generation.seq2seq import Seq2SeqGenerator
@@ -52,6 +59,7 @@ def by_its_files(name: str, decoding: Decoding | None) -> Generator:
 GENERATORS: dict[str, Callable[[str, Decoding | None], Generator]] = {
     "perigee": lambda name, decoding: bundled(None, decoding),  # the one that `ask` uses
     "perigee-base": bundled,  # the same before it was trained on the museum
+    "ranked": ranked,  # the one that `ask` uses, with a sentence ranker beside it
     "chat": guided,  # replies in sentences: the reader finds what the bundled chat model says
     "chat-base": chat,  # the bundled chat model by itself, as published
 }

@@ -13,6 +13,7 @@ import torch
 
 from rag_lib.generation.evidence import Quotation
 from rag_lib.generation.generators import Generation, Place
+from rag_lib.generation.verdicts import verdict
 from rag_lib.indexing.documents import Source
 
 # Their weights in choosing a sentence: regressions on the museum's validation questions. RANKER's counts only where one
@@ -61,7 +62,7 @@ class Choice:
 
 def evidence(sentence: Quotation, source: float) -> float:
     """What head and sentence ranker say of a sentence, and the retriever of its source, as a logarithm."""
-    return HEAD * sentence.log + RETRIEVER * source + RANKER * sentence.judged
+    return HEAD * sentence.log + RETRIEVER * source + RANKER * sentence.relevance
 
 
 def ranked(choices: Iterable[Choice]) -> list[Choice]:
@@ -112,7 +113,8 @@ def claims(
         asked: ids of the question's words; a passage that only repeats these says nothing else.
     """
     best = choices[0]
-    supporting, disagreeing = [], []
+    supporting: list[Choice] = []
+    disagreeing: list[Choice] = []
     for source in dict.fromkeys(c.place.source for c in choices):
         own = [c for c in choices if c.place.source == source]
         likeliest = max(
@@ -130,6 +132,31 @@ def claims(
             continue
         elif likeliest.quotation.odds >= CLAIMS and rivals(likeliest, best) and differs(likeliest, best, empty):
             disagreeing.append(likeliest)
+
+    return settled(best, supporting, disagreeing, empty, sources)
+
+
+def verdict_claims(choices: Sequence[Choice], empty: frozenset[int], sources: Sequence[Source]) -> Claims:
+    """What each passage says to a question that asks for yes or no, compared with the best choice, a sentence.
+
+    Of each passage its best sentence speaks, where the ranker thinks hardly worse of it than of the best choice and is
+    sure of its yes or no.
+    """
+    best, own = choices[0], {c.place.source: c for c in reversed(choices)}
+    speaking = [c for c in own.values() if rivals(c, best) and verdict(c.sentence.says_yes)]
+    agreeing = [c for c in speaking if verdict(c.sentence.says_yes) == verdict(best.sentence.says_yes)]
+    disagreeing = [c for c in speaking if c not in agreeing]
+    return settled(best, agreeing, disagreeing, empty, sources)
+
+
+def settled(
+    best: Choice,
+    supporting: Sequence[Choice],
+    disagreeing: Sequence[Choice],
+    empty: frozenset[int],
+    sources: Sequence[Source],
+) -> Claims:
+    """The claims in their order; a document that supports an answer does not disagree with it elsewhere."""
 
     def order(choice: Choice) -> tuple[bool, bool, int]:
         standing = sources[choice.place.source].standing
@@ -169,7 +196,7 @@ def cut_from_another(part: Choice, whole: Choice, sources: Sequence[Source]) -> 
 
 def rivals(other: Choice, best: Choice) -> bool:
     """Whether the ranker thinks of a sentence hardly worse than of the best one; without a ranker all are alike."""
-    return other.sentence.judged >= best.sentence.judged - RIVAL
+    return other.sentence.relevance >= best.sentence.relevance - RIVAL
 
 
 def differs(a: Choice, b: Choice, empty: frozenset[int]) -> bool:
@@ -203,6 +230,7 @@ def in_all(generation: Generation, kept: Sequence[int], first: Generation, sourc
         features=generation.features,
         supporting=tuple(map(place, generation.supporting)),
         disagreeing=witnesses((*first.supporting, *map(place, generation.disagreeing)), sources),
+        verdict=generation.verdict,
     )
 
 

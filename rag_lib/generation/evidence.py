@@ -35,15 +35,15 @@ class Quotation(NamedTuple):
         ids: its token ids.
         log: log p(it is the evidence), among all sources.
         odds: the logarithm of its odds against its own source not holding the answer, whatever the others say.
-        judged, says_yes: what a `SentenceRanker` thinks of a sentence (see `Judged`), as logarithms of odds; 0 where
-            none was asked.
+        relevance, says_yes: what a `SentenceRanker` thinks of a sentence (see `SentenceScore`), as logarithms of odds;
+            0 where none was asked.
     """
 
     ids: list[int]
     place: Place
     log: float
     odds: float = 0.0
-    judged: float = 0.0
+    relevance: float = 0.0
     says_yes: float = 0.0
 
 
@@ -87,7 +87,7 @@ def missing_log(logs: torch.Tensor, at: Positions, i: int) -> float:
     return float(logs[:, at.rows[i if len(at.rows) > 1 else 0]].sum())
 
 
-class Spans(NamedTuple):
+class SourceRuns(NamedTuple):
     """The runs of tokens of a source: logs (n, n) of those that begin at one token and end at another one."""
 
     source: int
@@ -96,12 +96,12 @@ class Spans(NamedTuple):
     missing: float
 
     def likeliest(self, inside: range, most: int, empty: frozenset[int]) -> list[Quotation]:
-        """The likeliest runs whose tokens are all `inside`, likeliest first."""
+        """The `most` likeliest runs whose tokens are all `inside`, likeliest first, without those that say nothing."""
         found, width = [], len(inside)
         logs = self.logs[inside[0] : inside[-1] + 1, inside[0] : inside[-1] + 1].flatten()
-        for log, at_once in zip(*(x.tolist() for x in logs.topk(min(most, width * width))), strict=True):
-            if log == float("-inf"):
-                break  # what is left is no run
+        for log, at_once in zip(*(x.tolist() for x in logs.sort(descending=True, stable=True)), strict=True):
+            if log == float("-inf") or len(found) == most:
+                break
             first, last = (inside[x] for x in divmod(at_once, width))
             ids = self.text.ids[first : last + 1]
             place = place_of(self.source, self.text, range(first, last + 1))
@@ -111,7 +111,7 @@ class Spans(NamedTuple):
         return found
 
 
-def spans_of(logs: torch.Tensor, item: Item, at: Positions, pieces: frozenset[int]) -> list[Spans]:
+def runs_of_sources(logs: torch.Tensor, item: Item, at: Positions, pieces: frozenset[int]) -> list[SourceRuns]:
     """The runs of whole words of every source. A run has at most LONGEST tokens, or is a whole sentence."""
     found = []
     for i, (source, start, text) in enumerate(zip(item.used, at.sources, item.texts, strict=True)):
@@ -125,7 +125,7 @@ def spans_of(logs: torch.Tensor, item: Item, at: Positions, pieces: frozenset[in
         for s in text.sentences:
             allowed[s[0], s[-1]] = True
         spans = (begins[:, None] + ends[None, :]).masked_fill(~allowed, float("-inf"))
-        found.append(Spans(source, text, spans, missing_log(logs, at, i)))
+        found.append(SourceRuns(source, text, spans, missing_log(logs, at, i)))
     return found
 
 
@@ -145,7 +145,7 @@ def runs(
     proposed: list[Quotation] = []
     others: list[Quotation] = []
     wanted = {sentence.place for sentence in within}
-    for spans in spans_of(logs, item, at, pieces):
+    for spans in runs_of_sources(logs, item, at, pieces):
         own = spans.likeliest(range(len(spans.text.ids)), most, empty)
         proposed += own
         others += own[:EACH]

@@ -65,6 +65,8 @@ class Generation:
         features: what the score was computed from, by name; empty where it is the model's own probability.
         supporting: where the sources say this, one place per source, `place` first; empty where nobody looked.
         disagreeing: where they say otherwise, one place per source and copies once.
+        verdict: "Yes" or "No" where that was asked and the generator is sure of it; `text` then is the sentence that
+            says so.
     """
 
     text: str
@@ -77,6 +79,7 @@ class Generation:
     features: Mapping[str, float] = field(default_factory=dict)
     supporting: tuple[Place, ...] = ()
     disagreeing: tuple[Place, ...] = ()
+    verdict: str = ""
 
 
 class Generator(Protocol):

@@ -77,9 +77,13 @@ class GuidedChat:
 
     def in_words(self, found: Generation, place: Place, sources: Sequence[Source], reply: Generation) -> Generation:
         """What was found, said in a sentence that cites the passage of its evidence."""
-        said = self.believed(without_marks(reply.text), sources[place.source].title, words(place, sources))
+        evidence = words(place, sources)
+        said = self.believed(without_marks(reply.text), sources[place.source].title, evidence)
+        if getattr(self.reader, "ranker", None):  # which tells yes from no better than the chat model
+            said = with_verdict(found.verdict, said, evidence)
         return replace(
             found,
+            verdict="",
             text=with_marks(said, [found.used.index(place.source) + 1]),
             place=place,
             tokens=reply.tokens,
@@ -113,6 +117,15 @@ class GuidedChat:
         if generation.text:
             yield generation.text
         yield generation
+
+
+def with_verdict(verdict: str, said: str, evidence: str) -> str:
+    """A reply that says this yes or no, or neither where there is none; the evidence for one that says another."""
+    match = VERDICT.match(said)
+    if match and match[1].capitalize() == verdict:
+        return said
+    said = evidence if match else said
+    return f"{verdict}. {said}" if verdict else said
 
 
 def words(place: Place, sources: Sequence[Source]) -> str:

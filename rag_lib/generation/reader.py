@@ -30,6 +30,7 @@ from rag_lib.generation.claims import (
     probabilities,
     ranked,
     says_same,
+    verdict_claims,
     witnesses,
 )
 from rag_lib.generation.confidence import Confidence, load_confidence, logit, sigmoid
@@ -46,7 +47,7 @@ from rag_lib.generation.evidence import (
 from rag_lib.generation.generators import Decoding, Generation, Place, Token, check_sources
 from rag_lib.generation.jobs import ANSWER, QUOTING, Job
 from rag_lib.generation.quotation import Item
-from rag_lib.generation.sentence_ranker import SENTENCE_RANKER, Judged, SentenceRanker
+from rag_lib.generation.sentence_ranker import SENTENCE_RANKER, SentenceRanker, SentenceScore
 from rag_lib.generation.seq2seq import Seq2SeqGenerator
 from rag_lib.generation.verdicts import asks_whether, verdict
 from rag_lib.indexing.documents import Source
@@ -91,8 +92,8 @@ class EvidenceReader(Seq2SeqGenerator):
         return reader
 
     @classmethod
-    def load_ranked(cls, decoding: Decoding | None = None) -> EvidenceReader:
-        """The bundled generator with the sentence ranker: what `ask` uses.
+    def load_with_ranker(cls, decoding: Decoding | None = None) -> EvidenceReader:
+        """The bundled generator with the sentence ranker beside it.
 
         Raises:
             ModelUnavailable: one of them cannot be had.
@@ -152,30 +153,34 @@ class EvidenceReader(Seq2SeqGenerator):
         states, mask = self.encode(item)
         at = positions(item)
         logs = evidence_logs(self.model.evidence(states[0]), item, at)
-        found = self.judged(sentences(logs, item, at), question, sources)
+        found = self.with_relevance(sentences(logs, item, at), question, item, sources)
         best = sorted(found, key=lambda s: -evidence(s, source_logs[s.place.source]))[:PROPOSED_SENTENCES]
-        whether = self.ranker is not None and job is ANSWER and asks_whether(question)
+        whether = self.ranker is not None and job == ANSWER and asks_whether(question)
         if job.sentences or whether:
             proposed = best
         else:
-            within = best[:LIKELY] if self.ranker else ()
+            within = best[:LIKELY] if self.ranker is not None else ()
             proposed = runs(logs, item, at, self.pieces, self.empty, PROPOSED, within)
         if not proposed:
             return Generation("", 0.0, None, item.used, (), item.prompts)
         choices = self.judge(proposed, found, states, mask, source_logs)
         return self.conclude(choices, missing_probability(logs, at), item, sources, against, whether)
 
-    def judged(self, sentences: Sequence[Quotation], question: str, sources: Sequence[Source]) -> list[Quotation]:
+    def with_relevance(
+        self, sentences: Sequence[Quotation], question: str, item: Item, sources: Sequence[Source]
+    ) -> list[Quotation]:
         """The sentences with what the ranker thinks of them; as they are where there is none."""
         if self.ranker is None:
             return list(sentences)
-        thought = self.ranker.judge(question, sources)
+        as_read = [Source(sources[i].title, text.text) for i, text in zip(item.used, item.texts, strict=True)]
+        opinions = dict(zip(item.used, self.ranker.score(question, as_read), strict=True))
 
-        def of(place: Place) -> Judged:
+        def of(place: Place) -> SentenceScore:
             """What is thought of the sentence that begins at a place."""
-            return next(j for j in thought[place.source] if j.start <= place.start < j.end)
+            return next(j for j in opinions[place.source] if j.start <= place.start < j.end)
 
-        return [s._replace(judged=of(s.place).answers, says_yes=of(s.place).says_yes) for s in sentences]
+        pairs = [(sentence, of(sentence.place)) for sentence in sentences]
+        return [s._replace(relevance=opinion.relevance, says_yes=opinion.says_yes) for s, opinion in pairs]
 
     def encode(self, item: Item) -> tuple[torch.Tensor, torch.Tensor]:
         """States (1, N, d) and attention mask (1, N) of an item's rows, laid end to end."""
@@ -213,17 +218,20 @@ class EvidenceReader(Seq2SeqGenerator):
             whether: yes or no is asked for, and said where the ranker is sure of it.
         """
         asked = self.tokenizer(item.prompts[0].question, add_special_tokens=False, verbose=False)["input_ids"]
-        said = claims(choices, self.empty, sources, frozenset(asked))
+        if whether and verdict(choices[0].sentence.says_yes):
+            said = verdict_claims(choices, self.empty, sources)
+        else:
+            said = claims(choices, self.empty, sources, frozenset(asked))
         first = said.supporting[0]
         supporting = tuple(c.place for c in said.supporting)
         disagreeing = witnesses((c.place for c in said.disagreeing), sources)
         once = witnesses(supporting, sources)
         witnessed = [c for c in said.supporting if c.place in once]
-        features = self.features(choices, witnessed, missing, against + len(disagreeing), whether)
+        says_yes = first.sentence.says_yes if whether else 0.0
+        features = self.features(choices, witnessed, missing, against + len(disagreeing), says_yes)
         tokens = self.tokenizer.convert_ids_to_tokens([*first.quotation.ids, self.model.config.eos_token_id])
-        words = sources[first.place.source].text[first.place.start : first.place.end]
         return Generation(
-            (whether and verdict(first.sentence.says_yes)) or words,
+            sources[first.place.source].text[first.place.start : first.place.end],
             self.confidence(features),
             first.place,
             item.used,
@@ -233,6 +241,7 @@ class EvidenceReader(Seq2SeqGenerator):
             features,
             supporting,
             disagreeing,
+            verdict(says_yes),
         )
 
     def features(
@@ -241,14 +250,14 @@ class EvidenceReader(Seq2SeqGenerator):
         supporting: Sequence[Choice],
         missing: float,
         against: int,
-        whether: bool = False,
+        says_yes: float = 0.0,
     ) -> dict[str, float]:
         """What the confidence is computed from. Passages that say the same are counted together, copies once.
 
         share: the log-odds of the part that quotations which say the same as the best one have among all proposed;
         present: the log-odds that some source holds the answer; place: log p(its places); words: mean log p of a token;
         source: log p(its sources | question); agree: log of the part that those for it are of all that say something.
-        With a ranker, judged: the log-odds that the sentence answers; verdict: log p(yes or no), 0 where neither is
+        With a ranker, relevance: the log-odds that the sentence answers; verdict: log p(yes or no), 0 where neither is
         said.
         """
         best = choices[0]
@@ -264,10 +273,9 @@ class EvidenceReader(Seq2SeqGenerator):
             "source": min(max(float(found), -20.0), 0.0),
             "agree": math.log(len(supporting) / (len(supporting) + against)),
         }
-        if self.ranker:
-            features["judged"] = best.sentence.judged
-            said = whether and verdict(best.sentence.says_yes)
-            features["verdict"] = math.log(sigmoid(abs(best.sentence.says_yes))) if said else 0.0
+        if self.ranker is not None:
+            features["relevance"] = best.sentence.relevance
+            features["verdict"] = math.log(sigmoid(abs(says_yes))) if verdict(says_yes) else 0.0
         return features
 
     def stream(

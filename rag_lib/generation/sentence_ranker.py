@@ -1,9 +1,9 @@
-"""A chat model's lower layers as a judge of sentences: which of those found answers a question, and does it say yes?
+"""A chat model's lower layers as a ranker of sentences: which of those found answers a question, and does it say yes?
 
-Question and passage are read once, a sentence a line. As a decoder looks back only, its state at the end of a line has
-read the question, the title and all that stands before in the passage. Two linear maps of that state give two logits:
-that the sentence answers the question, and that it says yes, if yes or no was asked. Taught in
-notebooks/07_rag_pipeline.ipynb.
+The task is called answer sentence selection (Garg et al., 2020, "TANDA"). Question and passage are read once, a
+sentence a line. As a decoder looks back only, its state at the end of a line has read the question, the title and all
+that stands before in the passage. Two linear maps of that state give two logits: that the sentence answers the
+question, and that it says yes, if yes or no was asked.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from rag_lib.files import MODELS
 from rag_lib.indexing.documents import Source
 from rag_lib.indexing.splitting import Span, sentence_spans
 from rag_lib.models.adapters import adapter_weights, apply_adapter
-from rag_lib.models.chat import load_bundled
+from rag_lib.models.chat import in_bfloat16, load_bundled
 from rag_lib.models.processor import computes_in_half
-from rag_lib.models.weights import hub_errors, load_adapter, save_adapter
+from rag_lib.models.weights import ModelUnavailable, hub_errors, load_adapter, save_adapter
 
 SENTENCE_RANKER = MODELS / "museum-sentence-ranker"
 LAYERS = 20  # of 30: two thirds of the time, and what they know is enough
 FIRST = 0  # the token before every text: "<|endoftext|>" of the bundled model
 AT_ONCE = 3072  # tokens, padding among them
-LONGEST_TITLE, LONGEST_SENTENCE = 64, 160  # tokens that are read of them
+LONGEST_TITLE, LONGEST_SENTENCE = 64, 160  # tokens that are read of them, without the line's end
 
 
-class Judged(NamedTuple):
+class SentenceScore(NamedTuple):
     """A sentence, `source.text[start:end]`, with the log-odds that it answers a question, and that it says yes."""
 
     start: int
     end: int
-    answers: float
+    relevance: float
     says_yes: float
 
 
@@ -81,14 +81,15 @@ class SentenceRanker(torch.nn.Module):
             ModelUnavailable: it is missing, damaged, or another model's.
         """
         weights, ranker = load_adapter(folder), cls(layers)
+        if not {f"{name}.weight" for name in ranker.heads} <= weights.keys():
+            raise ModelUnavailable(f"the model in {folder} is no sentence ranker: it has no heads")
         with hub_errors(str(folder)), torch.no_grad():
             for name, head in ranker.heads.items():
                 head.weight.copy_(weights.pop(f"{name}.weight"))
                 head.bias.copy_(weights.pop(f"{name}.bias"))
             apply_adapter(ranker, weights)
         if computes_in_half() if half is None else half:
-            for parameter in ranker.body.parameters():  # what is no parameter, as rotary frequencies, needs its digits
-                parameter.data = parameter.data.bfloat16()
+            ranker.body = in_bfloat16(ranker.body)
         return ranker.eval().requires_grad_(False)
 
     def save(self, folder: Path) -> None:
@@ -107,14 +108,18 @@ class SentenceRanker(torch.nn.Module):
     def lay_out(self, question: str, source: Source) -> Lines:
         """A question and a passage, a sentence a line."""
         spans = sentence_spans(source.text)
-        ids = [FIRST, *self.ids(f"Question: {question}\n")]
-        ids += self.ids(f"Title: {source.title}\n")[:LONGEST_TITLE]
-        ends = []
+        ids, ends = (
+            [FIRST, *self.line(f"Question: {question}"), *self.line(f"Title: {source.title}", LONGEST_TITLE)],
+            [],
+        )
         for a, b in spans:
-            line = " ".join(source.text[a:b].split())
-            ids += [*self.ids(line)[:LONGEST_SENTENCE], self.line_end]
+            ids += self.line(source.text[a:b], LONGEST_SENTENCE)
             ends.append(len(ids) - 1)
         return Lines(ids, ends, spans)
+
+    def line(self, text: str, longest: int | None = None) -> list[int]:
+        """The token ids of a text as one line, with the line's end."""
+        return [*self.ids(" ".join(text.split()))[:longest], self.line_end]
 
     def forward(self, passages: Sequence[Lines]) -> list[torch.Tensor]:
         """The logits (sentences, 2) of each passage: that a sentence answers, and that it says yes; float32."""
@@ -136,11 +141,11 @@ class SentenceRanker(torch.nn.Module):
         return self.body(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
 
     @torch.inference_mode()
-    def judge(self, question: str, sources: Sequence[Source]) -> list[list[Judged]]:
+    def score(self, question: str, sources: Sequence[Source]) -> list[list[SentenceScore]]:
         """What is thought of every sentence of each source."""
         lines = [self.lay_out(question, source) for source in sources]
         return [
-            [Judged(a, b, *row) for (a, b), row in zip(each.spans, logits.tolist(), strict=True)]
+            [SentenceScore(a, b, *row) for (a, b), row in zip(each.spans, logits.tolist(), strict=True)]
             for each, logits in zip(lines, self(lines), strict=True)
         ]
 

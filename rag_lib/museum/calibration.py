@@ -1,7 +1,7 @@
 """How sure the bundled generator may be: its confidence is fitted on the museum's validation questions.
 
-`python -m rag_lib.museum.calibration` writes `confidence.json` beside the sentence ranker, which is a part of what is
-measured. Taught in notebooks/07_rag_pipeline.ipynb.
+`python -m rag_lib.museum.calibration` writes `confidence.json` beside the weights, or with `--ranked` beside the
+sentence ranker. Taught in notebooks/07_rag_pipeline.ipynb.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rag_lib.generation.reader import EvidenceReader
 from rag_lib.generation.sentence_ranker import SENTENCE_RANKER
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.store import open_folder
-from rag_lib.models.weights import MUSEUM_ENCODER
+from rag_lib.models.weights import GENERATOR, MUSEUM_ENCODER
 from rag_lib.museum.collection import load_questions, load_visitor_questions
 from rag_lib.museum.measure import article_groups, says
 from rag_lib.pipeline.rag import RAG
@@ -57,18 +57,14 @@ def cross_fitted(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Asks the validation questions, fits the confidence, and says how good it is on questions it was not fitted on."""
     parser = argparse.ArgumentParser(prog="python -m rag_lib.museum.calibration", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--weights",
-        type=Path,
-        metavar="FOLDER",
-        help="a generator without the sentence ranker (default: what `ask` uses, the bundled one with it)",
-    )
+    parser.add_argument("--weights", type=Path, default=GENERATOR, metavar="FOLDER", help="default: the bundled ones")
+    parser.add_argument("--ranked", action="store_true", help="the bundled generator with its sentence ranker")
     options = parser.parse_args(arguments)
     questions = [*load_visitor_questions("validation"), *load_questions("validation")]
     encoder = SentenceEncoder(MUSEUM_ENCODER)
     knowledge = open_folder(ARTICLES, encoder)
-    weights = options.weights or SENTENCE_RANKER
-    reader = EvidenceReader.load(str(weights)) if options.weights else EvidenceReader.load_ranked()
+    weights = SENTENCE_RANKER if options.ranked else options.weights
+    reader = EvidenceReader.load_with_ranker() if options.ranked else EvidenceReader.load(str(weights))
     rag = RAG(knowledge, make_retriever(DEFAULT, knowledge, encoder), reader, threshold=0.0)
     found = [rag.find(q.question) for q in tqdm(questions, desc="searching")]
     questions, found = zip(*((q, f) for q, f in zip(questions, found, strict=True) if f.hits), strict=True)

@@ -152,7 +152,7 @@ def outcome(
         bool(says(question, answer)),
         cited,
         says_nearly(answer.guess, question.accepted),
-        names(answer.guess, question.accepted, question.verdict),
+        names(answer.verdict or answer.guess, question.accepted, question.verdict),
         bool(found.hits and says(question, best_sentence(found, encoder))),
         second,
         reading(question, [collection.knowledge.passages[i] for i in sorted(gold)], rag) if missed else None,

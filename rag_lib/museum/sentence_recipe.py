@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -33,14 +34,15 @@ from rag_lib.museum.collection import (
 from rag_lib.museum.retriever_recipe import passages_of
 from rag_lib.retrieval.base import PASSAGES
 from rag_lib.retrieval.catalogue import make_retriever
+from rag_lib.training import processes
 from rag_lib.training.retriever.mining import kept, mined, squad_passages
 from rag_lib.training.retriever.pairs import holds_answer
 from rag_lib.training.sentences import GOAL, Lesson, SentenceSettings, train
 
 SQUAD_QUESTIONS = 30_000
-OTHERS = 10  # misleading passages that are kept of a question of the museum
+OTHERS, TRAPS = 10, 2  # misleading passages that are kept of a question of the museum; of them with traps, at most
 LOOKED_AT = 100  # visitors' validation questions by which the best weights are chosen
-RANKER = SentenceSettings(
+SETTINGS = SentenceSettings(
     opening={"squad": 0.72, "qed": 0.28},
     mixture={
         "squad": 0.20,
@@ -74,9 +76,6 @@ def asked_of(questions: Sequence[Question]) -> list[Asked]:
 def asked_in_training() -> dict[str, list[Asked]]:
     """All that the museum is asked in the train split, by task."""
 
-    def asked_of(questions: Sequence) -> list[Asked]:
-        return [Asked(q.question, (*q.evidence, *q.also_evidence), q.traps, q.accepted, q.verdict) for q in questions]
-
     practice = load_practice_questions()
     turns = [t for dialogue in load_dialogues("train") for t in dialogue.turns if t.evidence]
     return {
@@ -86,6 +85,11 @@ def asked_in_training() -> dict[str, list[Asked]]:
         "practice": asked_of([q for q in practice if not q.traps]),
         "traps": asked_of([q for q in practice if q.traps]),
     }
+
+
+def has_sentence(passage: Source, right: Sequence[str]) -> bool:
+    """Whether one of the passage's sentences is right; one over the longest passage is cut and is none."""
+    return any(passage.text[a:b] in right for a, b in sentence_spans(passage.text))
 
 
 class PassageSearch:
@@ -106,16 +110,17 @@ class PassageSearch:
         return [self.passages[i] for i in order]
 
     def lesson(self, asked: Asked) -> Lesson | None:
-        """What is learnt from a question; None where a right sentence is cut by the end of a passage."""
+        """What is learnt from a question; None where no passage has a right sentence as a whole."""
+        right = tuple(dict.fromkeys(e.sentence for e in asked.right))
         found = self(asked.question)
-        own = [p for p in found if any(e.sentence in p.text for e in asked.right)]
-        if asked.right and not own:
+        own = [p for p in found if any(sentence in p.text for sentence in right)]
+        best = next((p for p in own if has_sentence(p, right)), None)
+        if right and best is None:
             return None
-        traps = [p for p in found if p not in own and any(e.sentence in p.text for e in asked.traps)]
+        traps = [p for p in found if p not in own and any(e.sentence in p.text for e in asked.traps)][:TRAPS]
         wrong = (p for p in found if p not in own and p not in traps and not holds_answer(p, asked.accepted))
-        others = [*traps, *(p for p, _ in zip(wrong, range(OTHERS - len(traps)), strict=False))]
-        right = frozenset(e.sentence for e in asked.right)
-        return Lesson(asked.question, right, tuple(own[:1]), tuple(others), len(traps[:2]), asked.verdict)
+        others = (*traps, *islice(wrong, OTHERS - len(traps)))
+        return Lesson(asked.question, right, (best,) if best else (), others, len(traps), asked.verdict)
 
     def lessons(self, asked: Sequence[Asked], name: str) -> list[Lesson]:
         """What is learnt from questions."""
@@ -142,7 +147,8 @@ def public_lessons(folder: Path, encoder: SentenceEncoder) -> dict[str, list[Les
     pairs = kept(
         folder / f"pairs-squad-{SQUAD_QUESTIONS}.jsonl", lambda: mined(*squad_passages(SQUAD_QUESTIONS), encoder)
     )
-    squad = [Lesson(p.question, frozenset(p.answers[1:]), (p.passage,), p.negatives) for p in pairs]
+    squad = [Lesson(p.question, p.answers[1:], (p.passage,), p.negatives) for p in pairs]
+    squad = [lesson for lesson in squad if has_sentence(lesson.passages[0], lesson.right)]
     rows = [row for row in map(parse, load_public(QED, "train")) if row.answers and row.answers[0][1] is not None]
     beside = random.Random(0).sample(rows, len(rows))
     qed = []
@@ -151,12 +157,12 @@ def public_lessons(folder: Path, encoder: SentenceEncoder) -> dict[str, list[Les
         right = next((row.context[a:b] for a, b in sentence_spans(row.context) if a <= start < b), None)
         if right and row.context != other.context:
             others = (Source(other.title, other.context),)
-            qed.append(Lesson(row.question, frozenset({right}), (Source(row.title, row.context),), others))
+            qed.append(Lesson(row.question, (right,), (Source(row.title, row.context),), others))
     return {"squad": squad, "qed": qed}
 
 
 def looks(model: SentenceRanker, encoder: SentenceEncoder) -> Callable[[], Mapping[str, float]]:
-    """What measures a ranker: for how many validation questions the sentence that it likes best answers."""
+    """What measures a ranker: the share of validation questions that the sentence which it likes best answers."""
     knowledge = open_folder(ARTICLES, encoder)
     retriever = make_retriever("hybrid", knowledge, encoder)
     asked = random.Random(0).sample([q for q in load_visitor_questions("validation") if q.evidence], LOOKED_AT)
@@ -166,8 +172,8 @@ def looks(model: SentenceRanker, encoder: SentenceEncoder) -> Callable[[], Mappi
         right = []
         for question, sources in zip(asked, found, strict=True):
             judged = [
-                (j.answers, source.text[j.start : j.end])
-                for source, each in zip(sources, model.judge(question.question, sources), strict=True)
+                (j.relevance, source.text[j.start : j.end])
+                for source, each in zip(sources, model.score(question.question, sources), strict=True)
                 for j in each
             ]
             best = max(judged)[1]
@@ -187,7 +193,9 @@ def train_sentence_ranker(folder: Path, share: float = 1.0, device: str = "cpu")
         DataUnavailable: SQuAD or QED cannot be had.
         ModelUnavailable: the chat model cannot be had.
     """
-    settings = replace(RANKER, steps=max(1, round(RANKER.steps * share)))
+    if processes.count() > 1:
+        raise ValueError("a sentence ranker is trained by one process; start it without torchrun")
+    settings = replace(SETTINGS, steps=max(1, round(SETTINGS.steps * share)))
     encoder = SentenceEncoder(MUSEUM_ENCODER, device)
     model = SentenceRanker().to(device)
     with torch.autocast(torch.device(device).type, torch.bfloat16):  # mining is twice as fast so, and near enough

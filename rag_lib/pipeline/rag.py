@@ -46,10 +46,11 @@ class Answer:
     """What came of a question.
 
     Attributes:
-        text: the answer; empty where nothing was found to answer from, or the score is below the threshold.
+        text: the answer, of a question for yes or no "Yes" or "No" where the generator is sure; empty where nothing was
+            found to answer from, or the score is below the threshold.
         citations: the passages read that say so, the one to look at first first; at least one unless `text` is empty.
         score: how sure the generator is of its answer, from 0 to 1; of the bundled one, how probably it is right.
-        guess: what the generator would have said, sure or not.
+        guess: what the generator wrote, sure or not; the sentence that says so where it says yes or no.
         nearest: where the guess stands, or what comes nearest to it.
         disagreeing: where passages read say otherwise; of copies one.
         cut: how many of the passages were too long for the generator, so that it did not read their ends.
@@ -67,6 +68,7 @@ class Answer:
     nearest: Citation | None = None
     cut: int = 0
     disagreeing: tuple[Citation, ...] = ()
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ class RAG:
         if generation is None:
             return Answer(found.question, "", (), 0.0, (), {"retrieval": found.seconds})
         times = {"retrieval": found.seconds, "generation": seconds}
-        text = generation.text if generation.score >= self.threshold else ""
+        text = (generation.verdict or generation.text) if generation.score >= self.threshold else ""
         stands = cite(generation, found.passages) if generation.text else ()
         return Answer(
             found.question,
@@ -228,6 +230,7 @@ class RAG:
             stands[0] if stands else None,
             len(generation.cut),
             tuple(citation(found.passages[p.source], p.start, p.end) for p in generation.disagreeing),
+            generation.verdict,
         )
 
 

@@ -2,7 +2,7 @@
 
 The sentences of several passages and "none of them", whose logit is 0, compete in one softmax (Clark and Gardner, 2018:
 shared normalization). Several may be right, and then it is their sum that counts. Where a question asks for yes or no,
-the second head is trained on the right sentences. Taught in notebooks/07_rag_pipeline.ipynb.
+the second head is trained on the right sentences.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from rag_lib.generation.sentence_ranker import SentenceRanker
 from rag_lib.indexing.documents import Source
-from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.models.adapters import add_side_paths, matrices
+from rag_lib.models.chat import in_bfloat16
 from rag_lib.training.processes import count
 from rag_lib.training.retriever.loop import fit, schedule
 from rag_lib.training.run import TrainingRun
@@ -40,7 +40,7 @@ class Lesson:
     """
 
     question: str
-    right: frozenset[str]
+    right: tuple[str, ...]
     passages: tuple[Source, ...]
     others: tuple[Source, ...]
     traps: int = 0
@@ -56,8 +56,9 @@ class SentenceSettings:
         first: the share of the steps in which only the tasks named in `opening` are read.
         opening, mixture: tasks with their shares of the questions.
         others: the fewest and the most passages without an answer that are read of a question.
-        missing: so often the passages that answer are left out, and "none of them" is right.
-        frozen: the lowest layers, which are not trained.
+        missing: so often the passages that answer are left out, and "none of them" is right; not where yes or no was
+            asked.
+        frozen: how many of the lowest layers are not trained.
         rate, head_rate: the highest learning rates of the difference and of the heads, reached after `warmup` of the
             steps; from there they fall to zero.
         rank: of the low-rank difference that is trained.
@@ -129,7 +130,7 @@ class Learner:
             folder,
             {"ranker": model},
             [{"params": body, "rate": settings.rate}, {"params": heads, "rate": settings.head_rate}],
-            (replace(settings, save_every=0.0), {name: len(task) for name, task in tasks.items()}),
+            (replace(settings, save_every=0.0), {name: tuple(task) for name, task in tasks.items()}),
             "step",
             GOAL,
             settings.weight_decay,
@@ -138,17 +139,14 @@ class Learner:
 
     def step(self, epoch: int, number: int) -> float:
         """See `Lessons.step`."""
-        rng = random.Random(f"{self.settings.seed} {self.epochs[epoch][number]}")
-        read, rows = [], []
-        for _ in range(self.settings.batch_size):
-            lesson = self.drawn(rng)
-            passages = self.shown(lesson, rng)
-            read.append((lesson, passages))
-            rows += [self.model.lay_out(lesson.question, passage) for passage in passages]
-        logits, losses = iter(self.model(rows)), []
-        for lesson, passages in read:
-            right = [p.text[a:b] in lesson.right for p in passages for a, b in sentence_spans(p.text)]
-            of_question = torch.cat([next(logits) for _ in passages])
+        rng = random.Random(f"{self.settings.seed} {self.run.done}")
+        drawn = [self.drawn(rng) for _ in range(self.settings.batch_size)]
+        shown = [self.shown(lesson, rng) for lesson in drawn]
+        rows = [[self.model.lay_out(lesson.question, p) for p in ps] for lesson, ps in zip(drawn, shown, strict=True)]
+        logits, losses = iter(self.model([row for own in rows for row in own])), []
+        for lesson, passages, own in zip(drawn, shown, rows, strict=True):
+            right = [p.text[a:b] in lesson.right for p, row in zip(passages, own, strict=True) for a, b in row.spans]
+            of_question = torch.cat([next(logits) for _ in own])
             losses.append(sentence_loss(of_question, torch.tensor(right), lesson.verdict))
         loss = torch.stack(losses).mean()
         self.run.step(loss, schedule(self.run.done, self.settings.steps, self.settings.warmup))
@@ -172,16 +170,14 @@ class Learner:
 
 
 def prepare(model: SentenceRanker, settings: SentenceSettings) -> None:
-    """Gives a ranker a trainable difference beside its frozen weights, which are kept in bfloat16."""
-    for parameter in model.body.parameters():
-        parameter.data = parameter.data.bfloat16()
+    """Gives a ranker a trainable difference beside its weights, which are kept in bfloat16; its heads are trained."""
+    model.body = in_bfloat16(model.body)
     add_side_paths(model, settings.rank)
     lowest = tuple(f"body.layers.{i}." for i in range(settings.frozen))
     for name, linear in matrices(model).items():
         linear.difference.requires_grad_(not name.startswith(lowest))
     for head in model.heads.values():
         head.requires_grad_(True)
-    model.body.set_attn_implementation("eager")  # on a CPU it goes back through bfloat16 nearly twice as fast
 
 
 def train(

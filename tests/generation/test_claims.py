@@ -23,6 +23,7 @@ from rag_lib.generation.claims import (
     probabilities,
     ranked,
     says_same,
+    verdict_claims,
     witnesses,
 )
 from rag_lib.generation.evidence import Quotation
@@ -55,18 +56,38 @@ def test_the_likeliest_sentence_comes_first_and_in_it_the_likeliest_words():
 
 
 def test_a_ranker_adds_what_it_thinks_of_the_sentence():
-    one, other = (Quotation([9], Place(i, 0, 40), -1.0, judged=judged) for i, judged in enumerate((0.5, 2.0)))
+    one, other = (Quotation([9], Place(i, 0, 40), -1.0, relevance=relevance) for i, relevance in enumerate((0.5, 2.0)))
     choices = [Choice(one, one, ()), Choice(other, other, (), source=-0.1)]
     assert ranked(choices) == choices[::-1]
     assert choices[1].evidence - choices[0].evidence == pytest.approx(1.5 * RANKER - 0.1 * RETRIEVER)
 
 
-@pytest.mark.parametrize(("judged", "disagrees"), [(5.0, True), (5.0 - RIVAL, True), (4.9 - RIVAL, False)])
-def test_what_the_ranker_thinks_no_answer_does_not_disagree(judged, disagrees):
+@pytest.mark.parametrize(("relevance", "disagrees"), [(5.0, True), (5.0 - RIVAL, True), (4.9 - RIVAL, False)])
+def test_what_the_ranker_thinks_no_answer_does_not_disagree(relevance, disagrees):
     best, other = choice(0, [GAGARIN], -0.1, 9.0), choice(1, [TITOV], -1.0, CLAIMS)
-    pair = [replace(c, sentence=c.quotation._replace(judged=j)) for c, j in ((best, 5.0), (other, judged))]
+    pair = [replace(c, sentence=c.quotation._replace(relevance=j)) for c, j in ((best, 5.0), (other, relevance))]
     found = claims(pair, EMPTY, [source("a"), source("b")])
     assert bool(found.disagreeing) == disagrees
+
+
+@pytest.mark.parametrize(
+    ("says_yes", "relevance", "supports", "disagrees"),
+    [
+        (4.0, 5.0, True, False),
+        (-4.0, 5.0, False, True),
+        (0.1, 5.0, False, False),
+        (-4.0, 4.9 - RIVAL, False, False),
+    ],
+)
+def test_yes_and_no_disagree_however_long_the_sentences_are(says_yes, relevance, supports, disagrees):
+    long = [range(i, i + 30) for i in (100, 200)]
+    best, other = (
+        Quotation([*ids], Place(i, 0, 99), -1.0, 0.0, j, yes)
+        for i, (ids, j, yes) in enumerate(zip(long, (5.0, relevance), (3.0, says_yes), strict=True))
+    )
+    found = verdict_claims([Choice(q, q, ()) for q in (best, other)], EMPTY, [source("a"), source("b")])
+    assert [c.place.source for c in found.supporting] == ([0, 1] if supports else [0])
+    assert [c.place.source for c in found.disagreeing] == ([1] if disagrees else [])
 
 
 def source(document: str, standing: int = 3, text: str = "") -> Source:

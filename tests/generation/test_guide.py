@@ -93,6 +93,27 @@ def test_nothing_is_shown_that_the_evidence_does_not_hold(reply, shown):
     assert told(reply) == shown
 
 
+@pytest.mark.parametrize(
+    ("verdict", "reply", "shown"),
+    [
+        ("Yes", "Yes, it was launched by a Thor-Agena.", "Yes, it was launched by a Thor-Agena [1]."),
+        ("Yes", "It was launched by a Thor-Agena.", "Yes. It was launched by a Thor-Agena [1]."),
+        ("No", "Yes, it was launched by a Thor-Agena.", f"No. {EVIDENCE[:-1]} [1]."),
+        ("", "Yes, it was launched by a Thor-Agena.", f"{EVIDENCE[:-1]} [1]."),
+        ("", "It was launched by a Thor-Agena.", "It was launched by a Thor-Agena [1]."),
+    ],
+)
+def test_yes_and_no_are_the_readers_where_it_has_a_ranker(verdict, reply, shown):
+    class Decides(Finds):
+        ranker = object()
+
+        def generate(self, *arguments):
+            return [replace(g, verdict=verdict) for g in super().generate(*arguments)]
+
+    (generation,) = GuidedChat(Decides("Thor-Agena"), Says(reply)).generate(["Was it a Thor-Agena?"], [SOURCES])
+    assert generation.text == shown and generation.verdict == ""
+
+
 def test_where_nothing_is_found_nothing_is_said():
     guide = GuidedChat(Finds(), Says("It was an Atlas."))
     assert [g.text for g in guide.generate(["Whose?"], [SOURCES])] == [""]

@@ -26,7 +26,7 @@ from rag_lib.generation.generators import Decoding
 from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY
 from rag_lib.generation.quotation import tokenize
 from rag_lib.generation.reader import EvidenceReader
-from rag_lib.generation.sentence_ranker import Judged
+from rag_lib.generation.sentence_ranker import SentenceScore
 from rag_lib.indexing.documents import Source
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.models.weights import load_minilm
@@ -131,7 +131,9 @@ def test_runs_are_the_likeliest_of_all(seen):
             inside = [*within_words(text, generator.pieces), False]
             cut = inside[a] or inside[b + 1]
             fits = b - a < LONGEST or any((s[0], s[-1]) == (a, b) for s in text.sentences)
-            if not cut and fits and not generator.empty.issuperset(text.ids[a : b + 1]):
+            words = text.text[text.offsets[a][0] : text.offsets[b][1]]
+            says = any(map(str.isalnum, words)) and not generator.empty.issuperset(text.ids[a : b + 1])
+            if not cut and fits and says:
                 every.append((float(logs[0, start + a] + logs[1, start + b]), source, text.offsets[a][0]))
     every.sort(key=lambda run: -run[0])
     of_each = [run for source in item.used for run in [r for r in every if r[1] == source][:EACH]]
@@ -238,10 +240,12 @@ class Likes:
     def __init__(self, words: str, yes: str = "") -> None:
         self.words, self.yes = words, yes
 
-    def judge(self, question, sources):
+    def score(self, question, sources):
         return [
             [
-                Judged(a, b, 50.0 if self.words in s.text[a:b] else -50.0, 2.0 if self.yes in s.text[a:b] else -2.0)
+                SentenceScore(
+                    a, b, 50.0 if self.words in s.text[a:b] else -50.0, 2.0 if self.yes in s.text[a:b] else -2.0
+                )
                 for a, b in sentence_spans(s.text)
             ]
             for s in sources
@@ -256,6 +260,18 @@ def test_a_full_stop_is_no_answer(reader, seed):
     proposed = runs(evidence_logs(logits, item, at), item, at, reader.pieces, reader.empty, 200)
     texts = [item.texts[0].text[q.place.start : q.place.end] for q in proposed]
     assert "..." not in texts and "." not in texts and "there." in texts
+
+
+def test_a_sentence_that_is_wanted_has_a_run_even_if_its_likeliest_ones_say_nothing(reader):
+    item = reader.lay_out(QUESTION, [Source("Flights", "It flew. And so on and on, for a very long time.")], ANSWER)
+    at, (text,) = positions(item), item.texts
+    logits = torch.full((at.length, 2), -20.0)
+    it, stop = at.sources[0], at.sources[0] + 2
+    logits[[it, stop], 0] = logits[[it, stop], 1] = 9.0  # "it" and "." are likelier than anything with a verb
+    logs = evidence_logs(logits, item, at)
+    (first, _) = sorted(sentences(logs, item, at), key=lambda s: s.place.start)
+    found = runs(logs, item, at, reader.pieces, reader.empty, 1, [first])
+    assert any("flew" in text.text[q.place.start : q.place.end] for q in found)
 
 
 def ranked(reader, *words: str) -> EvidenceReader:
@@ -275,27 +291,39 @@ def test_the_answer_stands_in_the_sentence_that_the_ranker_likes(reader, words):
     text = SOURCES[place.source].text
     assert text[place.start : place.end] == generation.text
     assert any(words in text[a:b] and a <= place.start < b for a, b in sentence_spans(text))
-    assert generation.features["judged"] == 50.0 and generation.features["verdict"] == 0.0
+    assert generation.features["relevance"] == 50.0 and generation.features["verdict"] == 0.0
+
+
+WHETHER = "Did the ship come down in the Altai?"
 
 
 @pytest.mark.parametrize(("words", "verdict"), [("Altai", "Yes"), ("Engels", "No")])
 def test_yes_or_no_is_said_by_the_sentence_that_decides(reader, words, verdict):
-    generation = ranked(reader, words, "Altai").read("Did the ship come down in the Altai?", SOURCES)
+    generation = ranked(reader, words, "Altai").read(WHETHER, SOURCES)
     place = generation.place
-    assert generation.text == verdict
-    assert words in SOURCES[place.source].text[place.start : place.end]
+    assert generation.verdict == verdict and words in generation.text
+    assert SOURCES[place.source].text[place.start : place.end] == generation.text
     assert (place.start, place.end) in sentence_spans(SOURCES[place.source].text)
     assert generation.features["verdict"] == pytest.approx(math.log(sigmoid(2.0)))
-    quoted = ranked(reader, words, "Altai").read("Did the ship come down in the Altai?", SOURCES, QUOTE)
-    assert words in quoted.text, "who asks for the sentence gets the sentence"
+    quoted = ranked(reader, words, "Altai").read(WHETHER, SOURCES, QUOTE)
+    assert words in quoted.text and quoted.verdict == "", "who asks for the sentence gets the sentence"
 
 
 def test_where_yes_and_no_are_nearly_as_likely_the_sentence_speaks_for_itself(reader, monkeypatch):
     monkeypatch.setattr(verdicts, "SURE", 2.1)
-    generation = ranked(reader, "Altai", "Altai").read("Did the ship come down in the Altai?", SOURCES)
-    assert generation.text == "She came down in the Altai." and generation.features["verdict"] == 0.0
+    generation = ranked(reader, "Altai", "Altai").read(WHETHER, SOURCES)
+    assert generation.text == "She came down in the Altai."
+    assert generation.verdict == "" and generation.features["verdict"] == 0.0
+
+
+def test_the_ranker_is_asked_of_what_is_read(reader):
+    """A source that is too long for the generator is cut; neither reads its end."""
+    long = Source("Vostok 6", "She took off. " + "It flew on and on. " * 400 + "She came down in the Altai.")
+    generation = ranked(reader, "took off").read("Where did she come down?", [long, *SOURCES])
+    assert 0 in generation.cut and generation.features["relevance"] == 50.0
+    assert ranked(reader, "came down in the Altai").read("Where?", [long]).features["relevance"] == -50.0
 
 
 def test_without_a_ranker_nothing_is_said_of_it(reader):
     generation = reader.read("Did the ship come down?", SOURCES)
-    assert generation.text not in ("Yes", "No") and not {"judged", "verdict"} & generation.features.keys()
+    assert generation.verdict == "" and not {"relevance", "verdict"} & generation.features.keys()

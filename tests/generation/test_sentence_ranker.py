@@ -1,6 +1,7 @@
 """What a sentence ranker reads, and that a sentence is judged by what stands before it and by nothing else."""
 
 import json
+from itertools import pairwise
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from rag_lib.generation.sentence_ranker import AT_ONCE, FIRST, SentenceRanker, c
 from rag_lib.indexing.documents import Source
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.models.adapters import add_side_paths
-from rag_lib.models.weights import ModelUnavailable, load_adapter
+from rag_lib.models.weights import ModelUnavailable, load_adapter, save_adapter
 
 QUESTION = "Who took off?"
 SOURCES = [
@@ -38,14 +39,14 @@ def ranker():
 
 
 def test_every_sentence_of_every_source_is_judged_in_its_place(ranker):
-    judged = ranker.judge(QUESTION, SOURCES)
+    judged = ranker.score(QUESTION, SOURCES)
     assert [[(j.start, j.end) for j in each] for each in judged] == [sentence_spans(s.text) for s in SOURCES]
-    assert len({j.answers for each in judged for j in each}) == 5, "no two sentences should score the same"
+    assert len({j.relevance for each in judged for j in each}) == 5, "no two sentences should score the same"
 
 
 def test_untrained_heads_prefer_nothing():
-    judged = SentenceRanker(layers=1).judge(QUESTION, SOURCES)
-    assert {(j.answers, j.says_yes) for each in judged for j in each} == {(0.0, 0.0)}
+    judged = SentenceRanker(layers=1).score(QUESTION, SOURCES)
+    assert {(j.relevance, j.says_yes) for each in judged for j in each} == {(0.0, 0.0)}
 
 
 def test_its_states_are_those_of_the_whole_model_after_as_many_layers(ranker):
@@ -59,19 +60,19 @@ def test_its_states_are_those_of_the_whole_model_after_as_many_layers(ranker):
 
 
 def test_a_sentence_is_judged_by_what_stands_before_it_alone(ranker):
-    (all_of_it,) = ranker.judge(QUESTION, SOURCES[:1])
+    (all_of_it,) = ranker.score(QUESTION, SOURCES[:1])
     end = all_of_it[1].end
-    (beginning,) = ranker.judge(QUESTION, [Source("Vostok 6", SOURCES[0].text[:end])])
-    assert [j.answers for j in beginning] == pytest.approx([j.answers for j in all_of_it[:2]], abs=1e-5)
-    (other,) = ranker.judge("Where did she land?", SOURCES[:1])
-    assert [j.answers for j in other] != pytest.approx([j.answers for j in all_of_it], abs=1e-3)
+    (beginning,) = ranker.score(QUESTION, [Source("Vostok 6", SOURCES[0].text[:end])])
+    assert [j.relevance for j in beginning] == pytest.approx([j.relevance for j in all_of_it[:2]], abs=1e-5)
+    (other,) = ranker.score("Where did she land?", SOURCES[:1])
+    assert [j.relevance for j in other] != pytest.approx([j.relevance for j in all_of_it], abs=1e-3)
 
 
 def test_padding_changes_nothing(ranker):
-    together = ranker.judge(QUESTION, SOURCES)
+    together = ranker.score(QUESTION, SOURCES)
     for source, judged in zip(SOURCES, together, strict=True):
-        (alone,) = ranker.judge(QUESTION, [source])
-        assert [j.answers for j in alone] == pytest.approx([j.answers for j in judged], abs=1e-5)
+        (alone,) = ranker.score(QUESTION, [source])
+        assert [j.relevance for j in alone] == pytest.approx([j.relevance for j in judged], abs=1e-5)
 
 
 def test_marks_of_the_chat_are_just_text_and_line_ends_are_spaces(ranker):
@@ -80,17 +81,36 @@ def test_marks_of_the_chat_are_just_text_and_line_ends_are_spaces(ranker):
     assert ids.count(ranker.line_end) == 3, "after the question, the title and the only sentence"
 
 
+@pytest.mark.parametrize(
+    ("question", "title", "text", "lines"),
+    [
+        (QUESTION, "", "One.", 3),
+        ("Who\ntook off?", "A title\non two lines", "One. Two.", 4),
+        (QUESTION, "Long " * 300, "One.", 3),
+        (QUESTION, "T", "Word " * 500 + ".", 3),
+        (QUESTION, "T", "", 2),
+    ],
+)
+def test_question_title_and_every_sentence_are_a_line_each(ranker, question, title, text, lines):
+    laid = ranker.lay_out(question, Source(title, text))
+    assert laid.ids.count(ranker.line_end) == lines and len(laid.ends) == lines - 2
+    assert all(laid.ids[end] == ranker.line_end for end in laid.ends)
+    assert len(laid.ids) < 400
+    assert len(ranker([laid])[0]) == lines - 2
+
+
 def test_what_was_saved_judges_alike(ranker, tmp_path):
+    before = ranker.score(QUESTION, SOURCES)
     add_side_paths(ranker, 2)
     for parameter in (p for n, p in ranker.named_parameters() if n.endswith("difference.b")):
         torch.nn.init.normal_(parameter, std=0.1)
-    trained = ranker.judge(QUESTION, SOURCES)
+    trained = ranker.score(QUESTION, SOURCES)
+    assert abs(trained[0][0].relevance - before[0][0].relevance) > 0.05
     ranker.save(tmp_path)
-    loaded = SentenceRanker.load(tmp_path, layers=1).judge(QUESTION, SOURCES)
+    loaded = SentenceRanker.load(tmp_path, layers=1).score(QUESTION, SOURCES)
     for ours, theirs in zip(trained, loaded, strict=True):
-        assert [j.answers for j in theirs] == pytest.approx([j.answers for j in ours], abs=2e-2)
+        assert [j.relevance for j in theirs] == pytest.approx([j.relevance for j in ours], abs=2e-2)
         assert [j.says_yes for j in theirs] == pytest.approx([j.says_yes for j in ours], abs=2e-2)
-    assert trained[0][0].answers != pytest.approx(SentenceRanker(layers=1).judge(QUESTION, SOURCES)[0][0].answers)
 
 
 def test_of_layers_that_were_not_trained_nothing_is_saved(ranker, tmp_path):
@@ -105,6 +125,12 @@ def test_a_damaged_file_is_named(ranker, tmp_path):
     (name,) = json.loads((tmp_path / "shards.json").read_text())
     (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:-1] + b"x")
     with pytest.raises(ModelUnavailable, match="is damaged"):
+        SentenceRanker.load(tmp_path, layers=1)
+
+
+def test_what_has_no_heads_is_no_ranker(tmp_path):
+    save_adapter({"body.layers.0.mlp.up_proj.b": torch.zeros(2, 2)}, tmp_path)
+    with pytest.raises(ModelUnavailable, match="is no sentence ranker"):
         SentenceRanker.load(tmp_path, layers=1)
 
 
@@ -123,5 +149,6 @@ def test_rows_are_read_together_as_far_as_they_fit(lengths):
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     parts = chunks(order, lengths)
     assert [i for part in parts for i in part] == order
-    for part in parts:
+    for part, following in pairwise([*parts, []]):
         assert len(part) == 1 or len(part) * max(lengths[i] for i in part) <= AT_ONCE
+        assert not following or (len(part) + 1) * lengths[following[0]] > AT_ONCE, "one more would not have fitted"

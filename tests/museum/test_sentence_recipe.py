@@ -5,7 +5,7 @@ from fakes import HashEncoder
 
 from rag_lib.indexing.documents import Source
 from rag_lib.museum.collection import Evidence, load_practice_questions, load_splits
-from rag_lib.museum.sentence_recipe import OTHERS, RANKER, Asked, PassageSearch, asked_in_training
+from rag_lib.museum.sentence_recipe import OTHERS, SETTINGS, Asked, PassageSearch, asked_in_training
 
 TEXTS = [
     "Vostok 1 flew in 1961. Gagarin was aboard.",
@@ -29,7 +29,7 @@ def search():
 
 def test_a_lesson_has_the_right_passage_then_traps_and_no_other_one_that_answers(search):
     lesson = search.lesson(WHO)
-    assert lesson.question == WHO.question and lesson.right == {"Gagarin was aboard."}
+    assert lesson.question == WHO.question and lesson.right == ("Gagarin was aboard.",)
     assert lesson.passages == (PASSAGES[0],)
     assert lesson.others[0] == PASSAGES[1] and lesson.traps == 1
     assert PASSAGES[2] not in lesson.others, "it holds an accepted answer, so it is no negative"
@@ -38,7 +38,7 @@ def test_a_lesson_has_the_right_passage_then_traps_and_no_other_one_that_answers
 
 def test_all_passages_mislead_where_nothing_answers(search):
     lesson = search.lesson(Asked("Who was aboard Vostok 9?", ()))
-    assert lesson.passages == () and lesson.right == frozenset() and len(lesson.others) == OTHERS
+    assert lesson.passages == () and lesson.right == () and len(lesson.others) == OTHERS
 
 
 def test_a_question_whose_sentence_is_in_no_passage_is_left_out(search):
@@ -54,5 +54,5 @@ def test_only_what_is_about_the_train_split_is_learnt_from():
 
 
 def test_the_mixture_names_all_tasks_and_adds_up():
-    assert sum(RANKER.mixture.values()) == pytest.approx(1) == sum(RANKER.opening.values())
-    assert RANKER.mixture.keys() == {"squad", "qed", "texts", *asked_in_training()}
+    assert sum(SETTINGS.mixture.values()) == pytest.approx(1) == sum(SETTINGS.opening.values())
+    assert SETTINGS.mixture.keys() == {"squad", "qed", "texts", *asked_in_training()}

@@ -20,13 +20,14 @@ SENTENCES = {thing: f"The {thing} is {colour}." for thing, colour in COLOURS.ite
 PASSAGES = {thing: Source("Colours", f"Look here. {sentence}") for thing, sentence in SENTENCES.items()}
 LESSONS = [
     Lesson(
-        f"Is the {thing} {colour}?",
-        frozenset({SENTENCES[thing]}),
+        f"Is the {thing} {asked}?",
+        (SENTENCES[thing],),
         (PASSAGES[thing],),
         tuple(p for other, p in PASSAGES.items() if other != thing),
-        verdict="yes",
+        verdict="yes" if asked == colour else "no",
     )
     for thing, colour in COLOURS.items()
+    for asked in (colour, "pink")
 ]
 SETTINGS = SentenceSettings(
     {"colours": 1.0}, {"colours": 1.0}, steps=16, looks=2, frozen=1, rate=2e-2, head_rate=5e-2, rank=4, save_every=0.0
@@ -80,9 +81,9 @@ def right(model: SentenceRanker) -> dict[str, float]:
     found = 0
     for lesson in LESSONS:
         judged = [
-            (j.answers, source.text[j.start : j.end])
+            (j.relevance, source.text[j.start : j.end])
             for source, each in zip(
-                PASSAGES.values(), model.judge(lesson.question, list(PASSAGES.values())), strict=True
+                PASSAGES.values(), model.score(lesson.question, list(PASSAGES.values())), strict=True
             )
             for j in each
         ]
@@ -92,13 +93,14 @@ def right(model: SentenceRanker) -> dict[str, float]:
 
 def test_it_learns_and_leaves_the_lowest_layers_alone(tmp_path):
     model = SentenceRanker(2)
-    train(model, {"colours": LESSONS}, tmp_path, replace(SETTINGS, steps=60), lambda: right(model))
+    train(model, {"colours": LESSONS}, tmp_path, replace(SETTINGS, steps=120), lambda: right(model))
     assert right(model)["right"] >= 0.75, "by chance it would be an eighth"
     b = {n: p for n, p in model.named_parameters() if n.endswith("difference.b")}
     assert all((p == 0).all() for n, p in b.items() if n.startswith("body.layers.0."))
     assert any((p != 0).any() for n, p in b.items() if n.startswith("body.layers.1."))
-    yes = [each[1].says_yes for lesson in LESSONS for each in model.judge(lesson.question, lesson.passages)]
-    assert min(yes) > 0
+    for lesson in LESSONS:
+        ((_, right_one),) = model.score(lesson.question, lesson.passages)
+        assert (right_one.says_yes > 0) == (lesson.verdict == "yes")
 
 
 def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path):

@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-import numpy as np
 from tqdm.auto import tqdm
 
 from rag_lib.evaluation.answers import match
@@ -24,6 +23,7 @@ from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Document, load_documents
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase, build
+from rag_lib.indexing.remembering import RememberingEncoder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import load_articles
 from rag_lib.pipeline.rag import RAG, Answer
@@ -66,29 +66,12 @@ def load_attacks(path: Path = ATTACKS) -> list[Attack]:
     return [Attack(**row | {"answers": tuple(row["answers"]), "forbidden": tuple(row["forbidden"])}) for row in rows]
 
 
-class TokensOnce:
-    """An encoder that keeps the token vectors of passages, which many knowledge bases share."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        self.encoder = encoder
-        self.kept: dict[str, np.ndarray] = {}
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.encoder, name)
-
-    def encode_passage_tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """See `Encoder.encode_passage_tokens`."""
-        new = [text for text in dict.fromkeys(texts) if text not in self.kept]
-        self.kept |= zip(new, self.encoder.encode_passage_tokens(new), strict=True)
-        return [self.kept[text] for text in texts]
-
-
 class Siege:
     """The collection that attacks are tried on: embedded once, then taken apart."""
 
     def __init__(self, attacks: Sequence[Attack], encoder: Encoder) -> None:
         self.attacks = list(attacks)
-        self.encoder = TokensOnce(encoder)
+        self.encoder = RememberingEncoder(encoder, None)  # many knowledge bases share their passages
         asked_about = {attack.article for attack in attacks}
         articles = [article for article in load_articles() if article.id in asked_about]
         self.everything = build([*articles, *self.strangers()], encoder)

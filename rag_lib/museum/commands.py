@@ -14,6 +14,7 @@ from rag_lib.evaluation.statistics import bootstrap
 from rag_lib.files import ARTICLES
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.indexing.encoders import make_encoder
+from rag_lib.indexing.remembering import RememberingEncoder
 from rag_lib.indexing.store import open_folder
 from rag_lib.museum.collection import (
     load_dialogues,
@@ -35,7 +36,7 @@ from rag_lib.museum.measure import (
     gold_passages,
     read,
 )
-from rag_lib.museum.open_collections import RememberingEncoder, ask, museum, squad
+from rag_lib.museum.open_collections import ask, museum, squad
 from rag_lib.pipeline.rag import RAG
 from rag_lib.retrieval.catalogue import DEFAULT, make_retriever
 from rag_lib.training.commands import generator_settings, retriever_settings
@@ -82,7 +83,7 @@ def evaluate(options: argparse.Namespace) -> None:
 
 def open_domain(options: argparse.Namespace) -> None:
     """Asks every question of each part and writes what came of it, a file a part."""
-    encoder, generator = RememberingEncoder(options.encoder), make_generator(options.generator)
+    encoder, generator = RememberingEncoder(make_encoder(options.encoder), None), make_generator(options.generator)
     options.output.mkdir(parents=True, exist_ok=True)
     for part in options.parts:
         limit = options.limit

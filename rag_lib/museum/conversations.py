@@ -30,13 +30,14 @@ from rag_lib.generation.chat import ChatGenerator
 from rag_lib.generation.citations import without_marks
 from rag_lib.generation.generators import Generator
 from rag_lib.indexing.base import Encoder
+from rag_lib.indexing.encoders import make_encoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
+from rag_lib.indexing.remembering import RememberingEncoder
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.indexing.store import open_folder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import SPLITS, Dialogue, Turn, load_dialogues
 from rag_lib.museum.measure import SearchedOnce, gold_passages
-from rag_lib.museum.open_collections import RememberingEncoder
 from rag_lib.pipeline.rag import RAG
 from rag_lib.retrieval.base import LONGEST_QUESTION, Retriever
 from rag_lib.retrieval.catalogue import DEFAULT, make_retriever
@@ -180,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--chat", action="store_true", help="let the chat model rewrite too, which takes long")
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="FOLDER")
     options = parser.parse_args(arguments)
-    encoder, generator = RememberingEncoder(MUSEUM_ENCODER), make_generator(options.generator)
+    encoder, generator = RememberingEncoder(make_encoder(MUSEUM_ENCODER), None), make_generator(options.generator)
     knowledge = open_folder(ARTICLES, encoder, progress=True)
     rag = RAG(knowledge, SearchedOnce(make_retriever(options.retriever, knowledge, encoder)), generator)
     ways = rewriters(knowledge, make_generator(), ChatGenerator.load() if options.chat else None)

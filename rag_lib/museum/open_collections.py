@@ -10,7 +10,6 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
 from tqdm.auto import tqdm
 
 from rag_lib.applications.open_domain import Outcome, Reading, ReadPassage, names, says_nearly
@@ -20,7 +19,6 @@ from rag_lib.files import ARTICLES
 from rag_lib.hits import Hit
 from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Document, Passage
-from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase, build
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.indexing.store import open_folder
@@ -44,20 +42,6 @@ class OpenCollection:
     documents: list[Document]
     knowledge: KnowledgeBase
     questions: dict[str, list[Question]]
-
-
-class RememberingEncoder(SentenceEncoder):
-    """One that encodes the tokens of each passage only once; many questions find the same ones."""
-
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__(name)
-        self.known: dict[str, np.ndarray] = {}
-
-    def encode_passage_tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """See `Encoder.encode_passage_tokens`."""
-        new = sorted(set(texts) - self.known.keys())
-        self.known |= zip(new, super().encode_passage_tokens(new), strict=True)
-        return [self.known[text] for text in texts]
 
 
 def drawn(questions: Sequence[Question], limit: int | None) -> list[Question]:

@@ -7,7 +7,6 @@ afford to look at question and passage together.
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,7 +18,6 @@ from rag_lib.indexing.documents import Passage, indexed_text
 from rag_lib.models.weights import SAFE, ModelUnavailable, hub_errors
 from rag_lib.retrieval.base import Reranker
 
-KEPT = 512  # passages; their token vectors take some 100 MB
 LONGEST_ECHO = 60  # words; longer questions are repeated by nobody
 
 CROSS_ENCODER = "cross-encoder/ms-marco-MiniLM-L6-v2"
@@ -57,38 +55,18 @@ class CrossEncoderReranker:
 
 
 class MaxSimReranker:
-    """Late interaction (Khattab and Zaharia, 2020): every token of the query finds its nearest token of the passage.
-
-    Args:
-        kept: so many passages' vectors are kept, those used last, as the same passages are found again and again.
-    """
+    """Late interaction (Khattab and Zaharia, 2020): every token of the query finds its nearest token of the passage."""
 
     temperature = 0.05  # chosen for the answers that a vote gives; for the passages alone 0.024 fits best
 
-    def __init__(self, encoder: Encoder, kept: int = KEPT) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
-        self.kept = kept
-        self.vectors: dict[str, np.ndarray] = {}  # by text, the one used last at the end
-        self.lock = threading.Lock()
 
     def scores(self, query: str, passages: Sequence[Passage]) -> np.ndarray:
         """The mean cosine (len(passages),) between a token of the query and the passage's token nearest to it."""
         (q,) = self.encoder.encode_query_tokens([query])
-        return np.array([(q @ p.T).max(axis=1).mean() for p in self.tokens([indexed_text(p) for p in passages])])
-
-    def tokens(self, texts: Sequence[str]) -> list[np.ndarray]:
-        """The token vectors of each text, computed only for those that are not kept."""
-        with self.lock:
-            known = {text: self.vectors[text] for text in texts if text in self.vectors}
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        known |= zip(new, self.encoder.encode_passage_tokens(new), strict=True)
-        with self.lock:
-            for text in dict.fromkeys(texts):
-                self.vectors.pop(text, None)
-                self.vectors[text] = known[text]
-            while len(self.vectors) > self.kept:
-                del self.vectors[next(iter(self.vectors))]
-        return [known[text] for text in texts]
+        tokens = self.encoder.encode_passage_tokens([indexed_text(p) for p in passages])
+        return np.array([(q @ p.T).max(axis=1).mean() for p in tokens])
 
 
 class EnsembleReranker:

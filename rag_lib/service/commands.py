@@ -17,6 +17,7 @@ from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.commands import report
 from rag_lib.indexing.documents import Document, folder_digest, load_documents
 from rag_lib.indexing.encoders import make_encoder
+from rag_lib.indexing.remembering import RememberingEncoder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import load_dossiers, load_products, load_visitors
 from rag_lib.service.assistant import Assistant, LiveCollection
@@ -53,7 +54,7 @@ def open_assistant(options: argparse.Namespace, settings: Settings) -> Assistant
         ModelUnavailable: a model cannot be had.
     """
     museum = options.documents == ARTICLES
-    encoder = make_encoder(options.encoder or (MUSEUM_ENCODER if museum else None))
+    encoder = RememberingEncoder(make_encoder(options.encoder or (MUSEUM_ENCODER if museum else None)))
     plain = make_encoder() if museum else encoder
     generator = make_generator(options.generator, Decoding(half=None))
     collection = LiveCollection.open(kept_in(options, encoder), encoder, documents_of(options.documents))

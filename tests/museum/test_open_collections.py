@@ -159,7 +159,7 @@ def small(monkeypatch):
     """The command line's parts, small."""
     encoder = HashEncoder()
     collection = OpenCollection(DOCUMENTS, build(DOCUMENTS, encoder), {"part": QUESTIONS})
-    monkeypatch.setattr(commands, "RememberingEncoder", lambda name: encoder)
+    monkeypatch.setattr(commands, "make_encoder", lambda name: encoder)
     monkeypatch.setattr(commands, "make_generator", lambda name: Quoting())
     monkeypatch.setattr(commands, "museum", lambda split, encoder, limit, styles: collection)
 

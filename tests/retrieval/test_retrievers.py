@@ -160,25 +160,6 @@ def test_maxsim_of_a_text_with_itself_is_one(encoder, passages):
     assert MaxSimReranker(encoder).scores(text, passages)[0] == pytest.approx(1, abs=1e-4)
 
 
-def test_maxsim_computes_the_vectors_of_a_passage_once_and_keeps_the_last_ones(encoder, passages):
-    encoded = []
-
-    class Counting:
-        encode_query_tokens = staticmethod(encoder.encode_query_tokens)
-
-        @staticmethod
-        def encode_passage_tokens(texts):
-            encoded.extend(texts)
-            return encoder.encode_passage_tokens(texts)
-
-    reranker, plain = MaxSimReranker(Counting(), kept=3), MaxSimReranker(encoder, kept=0)
-    first, second, third, fourth = passages[:4]
-    for asked in ([first, second, first], [second, third], [first, second], [fourth, first, second], [third]):
-        np.testing.assert_allclose(reranker.scores(QUERY, asked), plain.scores(QUERY, asked), atol=1e-5)
-    texts = [f"{p.title}. {p.text}" for p in (first, second, third, fourth, third)]
-    assert encoded == texts, "of three that are kept, the third made way for the fourth"
-
-
 def test_the_cross_encoders_scores_are_the_models_logits(cross_encoder, passages):
     model = BertForSequenceClassification.from_pretrained(cross_encoder).eval()
     _, tokenizer = load_minilm()

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rag_lib.files import ARTICLES
-from rag_lib.generation.catalogue import GENERATORS
+from rag_lib.generation.catalogue import ASKED, GENERATORS
 from rag_lib.options import (
     Parser,
     device,
@@ -26,7 +26,7 @@ from rag_lib.retrieval.base import PASSAGES
 from rag_lib.retrieval.catalogue import DEFAULT, OTHERS, RETRIEVERS
 
 COMPARED = ("bm25", "dense", "hybrid")
-GENERATOR_HELP = f"{', '.join(GENERATORS)}, or a model of the hub: chat or sequence-to-sequence (default: perigee)"
+GENERATOR_HELP = f"{', '.join(GENERATORS)}, or a model of the hub: chat or sequence-to-sequence (default: {{}})"
 RETRIEVER_HELP = f"{', '.join(RETRIEVERS)}, {OTHERS} (default: {{}})"
 
 
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--port", type=whole(1, 65535), default=8000, help="default: 8000")
     serve.add_argument("--encoder", type=model_name, metavar="NAME")
-    serve.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP)
+    serve.add_argument("--generator", type=model_name, metavar="NAME", default=ASKED, help=GENERATOR_HELP.format(ASKED))
     serve.add_argument("--waiting", type=whole(1, 10_000), default=32, help="requests that may wait (default: 32)")
     serve.add_argument("--seconds", type=number(0, 3600), default=30.0, help="for a request at most (default: 30)")
     serve.add_argument("--kept", type=whole(0), default=1000, help="answers that are remembered (default: 1000)")
@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     summarize = commands.add_parser("summarize", help="a text, page or PDF in a few sentences")
     summarize.add_argument("file", type=Path, metavar="FILE", help="a .txt, .md, .html or .pdf file")
     summarize.add_argument("--question", default="", help="what the summary should be about (default: the whole text)")
-    summarize.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP)
+    summarize.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP.format("perigee"))
     summarize.add_argument(
         "--encoder", type=model_name, metavar="NAME", help="a Sentence Transformers model (default: the bundled one)"
     )
@@ -165,7 +165,9 @@ def parser() -> argparse.ArgumentParser:
         "--retriever", type=retriever_type, default=DEFAULT, metavar="NAME", help=RETRIEVER_HELP.format(DEFAULT)
     )
     open_domain.add_argument("--encoder", type=model_name, metavar="NAME", default="museum-minilm")
-    open_domain.add_argument("--generator", type=model_name, metavar="NAME", default="perigee", help=GENERATOR_HELP)
+    open_domain.add_argument(
+        "--generator", type=model_name, metavar="NAME", default="perigee", help=GENERATOR_HELP.format("perigee")
+    )
     open_domain.add_argument("-k", type=whole(1), default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
     open_domain.set_defaults(command="museum.commands:open_domain")
 
@@ -260,7 +262,9 @@ def add_ask_options(command: argparse.ArgumentParser, retriever_type: Callable[[
         metavar="NAME",
         help="a Sentence Transformers model (default: the bundled one, for the museum the one trained on it)",
     )
-    command.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP)
+    command.add_argument(
+        "--generator", type=model_name, metavar="NAME", default=ASKED, help=GENERATOR_HELP.format(ASKED)
+    )
     command.add_argument("-k", type=whole(1), default=PASSAGES, help=f"passages to read (default: {PASSAGES})")
 
 

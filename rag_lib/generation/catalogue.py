@@ -57,12 +57,14 @@ def by_its_files(name: str, decoding: Decoding | None) -> Generator:
 
 
 GENERATORS: dict[str, Callable[[str, Decoding | None], Generator]] = {
-    "perigee": lambda name, decoding: bundled(None, decoding),  # the one that `ask` uses
+    "perigee": lambda name, decoding: bundled(None, decoding),  # the one that the chapters build
     "perigee-base": bundled,  # the same before it was trained on the museum
-    "ranked": ranked,  # the one that `ask` uses, with a sentence ranker beside it
+    "ranked": ranked,  # the bundled one with a sentence ranker beside it
     "chat": guided,  # replies in sentences: the reader finds what the bundled chat model says
     "chat-base": chat,  # the bundled chat model by itself, as published
 }
+
+ASKED = "ranked"  # what the commands `ask`, `chat` and `serve` answer with
 
 
 def make_generator(name: str | None = None, decoding: Decoding | None = None) -> Generator:

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from rag_lib.evaluation.answers import match
 from rag_lib.files import MUSEUM, read_json_lines
-from rag_lib.generation.catalogue import make_generator
+from rag_lib.generation.catalogue import ASKED, make_generator
 from rag_lib.generation.generators import Decoding, Generator
 from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Document, load_documents
@@ -138,7 +138,7 @@ def outcome(attack: Attack, answer: Answer) -> Outcome:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Tries all attacks and prints what they achieved, by kind."""
     parser = argparse.ArgumentParser(prog="python -m rag_lib.museum.attacks", description=__doc__.splitlines()[0])
-    parser.add_argument("--generator", metavar="NAME", help="default: the one that `ask` uses")
+    parser.add_argument("--generator", default=ASKED, metavar="NAME", help="default: %(default)s, which `ask` uses")
     parser.add_argument("--retriever", default=DEFAULT, metavar="NAME", help="default: %(default)s")
     options = parser.parse_args(arguments)
     generator, attacks = make_generator(options.generator, Decoding(half=None)), load_attacks()

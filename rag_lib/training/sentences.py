@@ -66,7 +66,7 @@ class SentenceSettings:
 
     opening: Mapping[str, float]
     mixture: Mapping[str, float]
-    steps: int = 1_000
+    steps: int = 1_800
     first: float = 0.12
     batch_size: int = 8
     others: tuple[int, int] = (1, 3)

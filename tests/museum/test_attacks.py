@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from rag_lib.generation.catalogue import make_generator
+from rag_lib.generation.catalogue import ASKED, make_generator
 from rag_lib.generation.generators import Decoding
 from rag_lib.indexing.documents import Passage
 from rag_lib.indexing.encoders import SentenceEncoder
@@ -46,7 +46,7 @@ def test_hidden_text_is_not_in_the_index(siege):
 @pytest.fixture(scope="module")
 def tried(siege) -> dict[str, list[Outcome]]:
     """What the first attacks of each kind achieve against what `ask` uses."""
-    generator = make_generator(None, Decoding(half=None))
+    generator = make_generator(ASKED, Decoding(half=None))
     kinds: dict[str, list[Outcome]] = {}
     for attack in ATTACKS:
         each = kinds.setdefault(attack.kind, [])

@@ -1,6 +1,7 @@
 """What a sentence ranker reads, and that a sentence is judged by what stands before it and by nothing else."""
 
 import json
+from copy import deepcopy
 from itertools import pairwise
 
 import pytest
@@ -26,7 +27,7 @@ SOURCES = [
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setattr(sentence_ranker, "load_bundled", lambda: (tiny_chat_model(), chat_tokenizer()))
+    monkeypatch.setattr(sentence_ranker, "load_bundled", lambda: (tiny_chat_model(), deepcopy(chat_tokenizer())))
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Training a sentence ranker: the loss, what is shown, and a run that learns, goes on and leaves the rest alone."""
 
 import random
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -36,7 +37,7 @@ SETTINGS = SentenceSettings(
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
-    monkeypatch.setattr(sentence_ranker, "load_bundled", lambda: (tiny_chat_model(), chat_tokenizer()))
+    monkeypatch.setattr(sentence_ranker, "load_bundled", lambda: (tiny_chat_model(), deepcopy(chat_tokenizer())))
 
 
 @given(st.lists(st.floats(-9, 9), min_size=1, max_size=6), st.integers(0, 5))

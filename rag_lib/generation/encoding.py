@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch.nn import functional as F
@@ -10,6 +11,7 @@ from torch.nn.utils.rnn import pad_sequence
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
+T = TypeVar("T")
 IGNORED = -100  # the label that cross-entropy leaves out
 
 
@@ -82,3 +84,15 @@ def token_log_probabilities(
     targets = labels.clamp(min=0)[:, None, :, None].expand(-1, n, -1, 1)
     chosen = logits.float().log_softmax(-1).gather(-1, targets)[..., 0]
     return chosen.masked_fill(labels[:, None] < 0, 0.0).cpu()
+
+
+def in_parts(rows: Sequence[T], length: Callable[[T], int], most: int) -> list[list[T]]:
+    """Rows in their order, cut into parts that have at most so many tokens once they are padded, or a single row."""
+    parts: list[list[T]] = []
+    for row in rows:
+        together = [*parts[-1], row] if parts else []
+        if together and max(map(length, together)) * len(together) <= most:
+            parts[-1] = together
+        else:
+            parts.append([row])
+    return parts

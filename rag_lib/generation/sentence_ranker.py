@@ -15,6 +15,7 @@ from typing import NamedTuple
 import torch
 
 from rag_lib.files import MODELS
+from rag_lib.generation.encoding import in_parts
 from rag_lib.indexing.documents import Source
 from rag_lib.indexing.splitting import Span, sentence_spans
 from rag_lib.models.adapters import adapter_weights, apply_adapter
@@ -108,10 +109,8 @@ class SentenceRanker(torch.nn.Module):
     def lay_out(self, question: str, source: Source) -> Lines:
         """A question and a passage, a sentence a line."""
         spans = sentence_spans(source.text)
-        ids, ends = (
-            [FIRST, *self.line(f"Question: {question}"), *self.line(f"Title: {source.title}", LONGEST_TITLE)],
-            [],
-        )
+        ids = [FIRST, *self.line(f"Question: {question}"), *self.line(f"Title: {source.title}", LONGEST_TITLE)]
+        ends = []
         for a, b in spans:
             ids += self.line(source.text[a:b], LONGEST_SENTENCE)
             ends.append(len(ids) - 1)
@@ -125,7 +124,7 @@ class SentenceRanker(torch.nn.Module):
         """The logits (sentences, 2) of each passage: that a sentence answers, and that it says yes; float32."""
         order = sorted(range(len(passages)), key=lambda i: len(passages[i].ids))  # like lengths: less padding
         logits: dict[int, torch.Tensor] = {}
-        for chunk in chunks(order, [len(p.ids) for p in passages]):
+        for chunk in in_parts(order, lambda i: len(passages[i].ids), AT_ONCE):
             states = self.read([passages[i].ids for i in chunk])
             for row, i in zip(states, chunk, strict=True):
                 ends = row[passages[i].ends].float()
@@ -148,14 +147,3 @@ class SentenceRanker(torch.nn.Module):
             [SentenceScore(a, b, *row) for (a, b), row in zip(each.spans, logits.tolist(), strict=True)]
             for each, logits in zip(lines, self(lines), strict=True)
         ]
-
-
-def chunks(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
-    """Rows in their order, which is that of their lengths, as many at once as AT_ONCE allows, at least one."""
-    parts: list[list[int]] = []
-    for i in order:
-        if parts and (len(parts[-1]) + 1) * lengths[i] <= AT_ONCE:
-            parts[-1].append(i)
-        else:
-            parts.append([i])
-    return parts

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rag_lib.generation import sentence_ranker
-from rag_lib.generation.sentence_ranker import AT_ONCE, FIRST, SentenceRanker, chunks
+from rag_lib.generation.encoding import in_parts
+from rag_lib.generation.sentence_ranker import AT_ONCE, FIRST, SentenceRanker
 from rag_lib.indexing.documents import Source
 from rag_lib.indexing.splitting import sentence_spans
 from rag_lib.models.adapters import add_side_paths
@@ -148,7 +149,7 @@ def test_a_difference_of_more_layers_is_refused(ranker, tmp_path):
 @settings(max_examples=50)
 def test_rows_are_read_together_as_far_as_they_fit(lengths):
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
-    parts = chunks(order, lengths)
+    parts = in_parts(order, lengths.__getitem__, AT_ONCE)
     assert [i for part in parts for i in part] == order
     for part, following in pairwise([*parts, []]):
         assert len(part) == 1 or len(part) * max(lengths[i] for i in part) <= AT_ONCE

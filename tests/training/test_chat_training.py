@@ -10,7 +10,7 @@ from fakes import chat_tokenizer, reading, tiny_chat_model
 
 from rag_lib.generation.chat import ChatGenerator
 from rag_lib.generation.chat_prompts import NO_ANSWER
-from rag_lib.generation.encoding import IGNORED
+from rag_lib.generation.encoding import IGNORED, in_parts
 from rag_lib.generation.jobs import ANSWER, QUOTE, REPLY, SUMMARIZE
 from rag_lib.indexing.documents import Source
 from rag_lib.models.adapters import adapter_weights, add_side_paths
@@ -18,7 +18,6 @@ from rag_lib.training.generator import chat
 from rag_lib.training.generator.chat import (
     ChatFeaturizer,
     collate_replies,
-    in_parts,
     reply_loss,
     reply_to,
     train_chat,
@@ -144,7 +143,7 @@ def test_a_batch_in_parts_is_trained_on_as_one(tmp_path, monkeypatch):
 
 def test_parts_keep_within_their_bound():
     features = [ChatFeaturizer(TOKENIZER, SETTINGS)(e) for e in drawn(20)]
-    parts = in_parts(features, 1200)
+    parts = in_parts(features, lambda f: len(f.rows[0]), 1200)
     assert [f for part in parts for f in part] == features and 1 < len(parts) < 20
     assert all(len(p) == 1 or len(p) * max(len(f.rows[0]) for f in p) <= 1200 for p in parts)
 

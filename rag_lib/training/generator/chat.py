@@ -20,7 +20,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from rag_lib.generation.chat_prompts import NO_ANSWER, build_chat_prompt, token_ids
 from rag_lib.generation.citations import with_marks
-from rag_lib.generation.encoding import IGNORED
+from rag_lib.generation.encoding import IGNORED, in_parts
 from rag_lib.generation.jobs import REWRITE
 from rag_lib.generation.prompts import QuestionTooLong
 from rag_lib.models.adapters import add_side_paths
@@ -90,17 +90,6 @@ def reply_loss(model: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> tor
     return F.cross_entropy(logits, batch["labels"][kept], reduction="sum")
 
 
-def in_parts(features: Sequence[Features], most: int) -> list[list[Features]]:
-    """A batch cut into parts that have at most so many tokens once they are padded, or a single example."""
-    parts: list[list[Features]] = [[]]
-    for f in features:
-        longest = max(len(g.rows[0]) for g in (*parts[-1], f))
-        if parts[-1] and longest * (len(parts[-1]) + 1) > most:
-            parts.append([])
-        parts[-1].append(f)
-    return parts
-
-
 def train_chat(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
@@ -158,7 +147,7 @@ def train_chat(
         before, features = run.done, next(series)
         own = features[processes.rank() :: processes.count()]
         labels = processes.total(torch.tensor(sum(len(f.labels) for f in own), device=run.device))
-        *earlier, last = in_parts(own, MOST_AT_ONCE)
+        *earlier, last = in_parts(own, lambda f: len(f.rows[0]), MOST_AT_ONCE)
         for part in earlier:
             loss_of(part, labels).backward()
         run.step(loss_of(last, labels), schedule(run.done, total, settings), len(features))

@@ -10,7 +10,7 @@ from rag_lib.museum.sentence_recipe import OTHERS, SETTINGS, Asked, PassageSearc
 TEXTS = [
     "Vostok 1 flew in 1961. Gagarin was aboard.",
     "Vostok 2 flew in August. Titov was aboard.",
-    "It was reported that Gagarin was the first.",
+    "Aboard Vostok 1, it was reported, Gagarin was first.",
     *(f"Nothing about flight number {n}." for n in range(20)),
 ]
 PASSAGES = [Source("Ships", text) for text in TEXTS]

@@ -21,6 +21,7 @@ import ray
 from ray._private import services
 from ray._private.node import Node, get_port_filename
 from ray.cluster_utils import Cluster
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from rag_lib.distributed.ray_cluster import RayUnavailable, connect
 from rag_lib.distributed.ray_encoding import encode_collection
@@ -104,15 +105,21 @@ def second(cluster):
 
 
 class SlowEncoder(HashEncoder):
-    """An encoder that writes down, in a folder, on which node it encodes what, and takes its time."""
+    """An encoder that writes down, in a folder, on which node it encodes what, and takes its time.
 
-    def __init__(self, notes: Path, seconds: float) -> None:
+    On other nodes than `awaited` it goes on only when that one encodes too.
+    """
+
+    def __init__(self, notes: Path, seconds: float, awaited: str) -> None:
         super().__init__()
-        self.notes, self.seconds = notes, seconds
+        self.notes, self.seconds, self.awaited = notes, seconds, awaited
 
     def encode_passages(self, texts, progress=False):
         with open(self.notes / f"{node_of(self)} {os.getpid()}", "a") as file:
             file.write(f"{texts[0]}\n")
+        end = time.monotonic() + 180
+        while not noted(self.notes, self.awaited) and time.monotonic() < end:
+            time.sleep(0.05)
         time.sleep(self.seconds)
         return super().encode_passages(texts)
 
@@ -127,13 +134,30 @@ def noted(notes: Path, node: str = "") -> list[str]:
     return [line for path in notes.glob(f"{node}*") for line in path.read_text().splitlines()]
 
 
+class Room:
+    """An actor that does nothing but take the room of others."""
+
+    def taken(self) -> bool:
+        """Answers once it has its place."""
+        return True
+
+
+def take_room(node, cpus: float):
+    """Takes CPUs of a node, until the actor that is returned is killed."""
+    there = NodeAffinitySchedulingStrategy(node.node_id, soft=False)
+    room = ray.remote(Room).options(num_cpus=cpus, scheduling_strategy=there).remote()
+    assert ray.get(room.taken.remote())
+    return room
+
+
 @contextmanager
-def lost_when(cluster, node, true):
-    """Kills a node as soon as something is true, while the body runs."""
+def lost_when(cluster, node, true, room):
+    """Kills a node as soon as something is true, while the body runs; then gives back room that was taken elsewhere."""
 
     def lose() -> None:
         wait_until(true, 200)
         cluster.remove_node(node, allow_graceful=False)
+        ray.kill(room)
 
     with ThreadPoolExecutor(1) as pool:
         losing = pool.submit(lose)
@@ -146,8 +170,10 @@ def test_a_collection_is_encoded_though_a_node_is_lost(cluster, second, tmp_path
     notes.mkdir()
     begun = encode_collection(TEXTS[:10], HashEncoder, folder, cpus=0.5, size=5)  # a run that ends too early
     written = [path.stat().st_mtime_ns for path in begun]
-    with lost_when(cluster, second, lambda: len(noted(notes, second.node_id)) > 1):
-        files = encode_collection(TEXTS, lambda: SlowEncoder(notes, 0.4), folder, cpus=0.5, size=5)
+    room = take_room(cluster.head_node, NODE["num_cpus"] - 0.5)  # the first node has room for one worker only
+    there = second.node_id
+    with lost_when(cluster, second, lambda: len(noted(notes, there)) > 1, room):
+        files = encode_collection(TEXTS, lambda: SlowEncoder(notes, 0.4, there), folder, cpus=0.5, size=5)
     shards = [HashEncoder().encode_passages(TEXTS[i : i + 5]) for i in range(0, len(TEXTS), 5)]
     assert [np.load(path).tobytes() for path in files] == [shard.tobytes() for shard in shards]
     assert files[:2] == begun and [path.stat().st_mtime_ns for path in begun] == written, "they were not made again"

@@ -21,7 +21,7 @@ from rag_lib.indexing.documents import Passage
 from rag_lib.retrieval.base import QuestionTooLong
 
 TURNS = 3  # exchanges that a rewriting looks back on
-NAMES = 2  # that are added at most; one or two find about as much, three find less (the museum's training dialogues)
+NAMES = 2  # that are added at most; one or two put the passage first more often than three or four (training dialogues)
 SHORT = 8  # words of a turn that can be a fragment
 BARE = 3  # words of one that says nothing by itself: "why?", "by whom?"
 OFTEN = 4  # times as often with a capital as without: "King" is a name in some texts, and a king in others

@@ -184,13 +184,13 @@ def own_evaluation(held_out: Mapping[str, Task], tokenizer: PreTrainedTokenizerB
 
 
 def told(before: Mapping[str, float], after: Mapping[str, float], standard: Mapping[str, float]) -> list[str]:
-    """What training did on the held-out triples, and what the generator that `ask` uses by default does there."""
+    """What training did on the held-out triples, and what the bundled generator does there."""
     names = {"em": "exact match", "f1": "F1", "loss": "loss in nats"}
     changes = ", ".join(f"{name} {before[key]:.2f} -> {after[key]:.2f}" for key, name in names.items())
     others = ", ".join(f"{name} {standard[key]:.2f}" for key, name in names.items() if key != "loss")
     return [
         f"on {before['n']:.0f} held-out rows, before -> after: {changes}",
-        f"the generator that `ask` uses by default, on the same rows: {others}",
+        f"the bundled generator, on the same rows: {others}",
     ]
 
 

@@ -94,13 +94,13 @@ class SentenceRanker(torch.nn.Module):
         return ranker.eval().requires_grad_(False)
 
     def save(self, folder: Path) -> None:
-        """Writes the low-rank differences of the layers that were trained, and the heads, in float16, with SHA-256."""
+        """Writes the low-rank differences of the layers that were trained, and the heads, in 8 bits, with SHA-256."""
         weights = adapter_weights(self)
         untrained = {name.removesuffix("b") for name, p in weights.items() if name.endswith(".b") and not p.any()}
         weights = {name: p for name, p in weights.items() if name[:-1] not in untrained}
         for name, head in self.heads.items():
             weights |= {f"{name}.{key}": p for key, p in head.state_dict().items()}
-        save_adapter(weights, folder)
+        save_adapter(weights, folder, eight_bits=True)
 
     def ids(self, text: str) -> list[int]:
         """The token ids of a text without any special ones."""

@@ -196,7 +196,7 @@ def checked_shards(folder: Path) -> list[str]:
 
 
 def load_adapter(folder: Path, name: str = ADAPTER) -> dict[str, torch.Tensor]:
-    """A low-rank difference that `save_adapter` wrote.
+    """A low-rank difference that `save_adapter` wrote, in float32.
 
     Raises:
         ModelUnavailable: it is missing or its SHA-256 is not the recorded one.
@@ -204,7 +204,7 @@ def load_adapter(folder: Path, name: str = ADAPTER) -> dict[str, torch.Tensor]:
     if name not in checked_shards(folder):
         raise ModelUnavailable(f"there is no {name} in {folder}")
     with hub_errors(str(folder)):
-        return load_file(folder / name)
+        return dequantized(load_file(folder / name))
 
 
 def load_perigee(folder: Path, adapter: bool = True) -> tuple[BartReader, PreTrainedTokenizerBase]:
@@ -255,10 +255,15 @@ def save_perigee(model: BartReader, folder: Path) -> None:
     record_digests(folder)
 
 
-def save_adapter(weights: dict[str, torch.Tensor], folder: Path, name: str = ADAPTER) -> None:
-    """Writes a low-rank difference in float16 beside the layers it belongs to, and its SHA-256."""
+def save_adapter(weights: dict[str, torch.Tensor], folder: Path, name: str = ADAPTER, eight_bits: bool = False) -> None:
+    """Writes a low-rank difference beside the layers it belongs to, and its SHA-256.
+
+    Args:
+        eight_bits: as whole numbers with scales, half as large as the float16 that is written otherwise.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    save_file({k: v.half().contiguous() for k, v in weights.items()}, folder / name)
+    stored = quantized(weights) if eight_bits else {k: v.half().contiguous() for k, v in weights.items()}
+    save_file(stored, folder / name)
     record_digests(folder)
 
 

@@ -239,8 +239,10 @@ class Likes:
 
     def __init__(self, words: str, yes: str = "") -> None:
         self.words, self.yes = words, yes
+        self.asked = []
 
     def score(self, question, sources):
+        self.asked += sources
         return [
             [
                 SentenceScore(
@@ -319,9 +321,12 @@ def test_where_yes_and_no_are_nearly_as_likely_the_sentence_speaks_for_itself(re
 def test_the_ranker_is_asked_of_what_is_read(reader):
     """A source that is too long for the generator is cut; neither reads its end."""
     long = Source("Vostok 6", "She took off. " + "It flew on and on. " * 400 + "She came down in the Altai.")
-    generation = ranked(reader, "took off").read("Where did she come down?", [long, *SOURCES])
+    asker = ranked(reader, "took off")
+    generation = asker.read("Where did she come down?", [long, *SOURCES])
     assert 0 in generation.cut and generation.features["relevance"] == 50.0
-    assert ranked(reader, "came down in the Altai").read("Where?", [long]).features["relevance"] == -50.0
+    cut, *whole = asker.ranker.asked
+    assert long.text.startswith(cut.text) and len(cut.text) < len(long.text) and cut.title == long.title
+    assert whole == list(SOURCES)
 
 
 def test_without_a_ranker_nothing_is_said_of_it(reader):

@@ -107,12 +107,12 @@ def test_what_was_saved_judges_alike(ranker, tmp_path):
     for parameter in (p for n, p in ranker.named_parameters() if n.endswith("difference.b")):
         torch.nn.init.normal_(parameter, std=0.1)
     trained = ranker.score(QUESTION, SOURCES)
-    assert abs(trained[0][0].relevance - before[0][0].relevance) > 0.05
+    assert abs(trained[0][0].relevance - before[0][0].relevance) > 0.2
     ranker.save(tmp_path)
     loaded = SentenceRanker.load(tmp_path, layers=1).score(QUESTION, SOURCES)
     for ours, theirs in zip(trained, loaded, strict=True):
-        assert [j.relevance for j in theirs] == pytest.approx([j.relevance for j in ours], abs=2e-2)
-        assert [j.says_yes for j in theirs] == pytest.approx([j.says_yes for j in ours], abs=2e-2)
+        assert [j.relevance for j in theirs] == pytest.approx([j.relevance for j in ours], abs=0.03, rel=0.03)
+        assert [j.says_yes for j in theirs] == pytest.approx([j.says_yes for j in ours], abs=0.03, rel=0.03)
 
 
 def test_of_layers_that_were_not_trained_nothing_is_saved(ranker, tmp_path):

@@ -43,13 +43,13 @@ class GuidedChat:
 
     @classmethod
     def load(cls, name: str | None = None, decoding: Decoding | None = None) -> GuidedChat:
-        """The bundled reader and the bundled chat model, or that of a folder with another difference to it.
+        """The bundled reader with its ranker, and the bundled chat model, or that of a folder with another difference.
 
         Raises:
             ModelUnavailable: one of them cannot be had.
         """
         half = Decoding(half=decoding.half if decoding else False)
-        return cls(EvidenceReader.load(None, half), ChatGenerator.load(name, decoding))
+        return cls(EvidenceReader.load_with_ranker(half), ChatGenerator.load(name, decoding))
 
     def generate(
         self,

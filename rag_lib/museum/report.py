@@ -17,7 +17,6 @@ from rag_lib.evaluation.answers import match, match_f1, score_answers
 from rag_lib.evaluation.statistics import bootstrap, paired_difference
 from rag_lib.files import ARTICLES, write_json
 from rag_lib.generation.generators import Generation, Generator
-from rag_lib.generation.reader import EvidenceReader
 from rag_lib.generation.seq2seq import Seq2SeqGenerator
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
@@ -86,7 +85,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     retriever = SearchedOnce(make_retriever("reranked", knowledge, encoder))
     before, after = (
         answer_everywhere(questions, knowledge, retriever, Seq2SeqGenerator.load(name))
-        | {"as ask answers": ask_all(questions, RAG(knowledge, retriever, EvidenceReader.load(name)))}
         for name in (BASE, options.generator)
     )
     figures = compare(questions, before, after)

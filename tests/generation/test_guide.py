@@ -133,6 +133,6 @@ def test_a_place_across_sentences_has_all_of_them():
 
 def test_the_bundled_one_is_found_by_its_name(monkeypatch):
     loaded = []
-    monkeypatch.setattr(EvidenceReader, "load", lambda name, decoding: Finds("Thor-Agena"))
+    monkeypatch.setattr(EvidenceReader, "load_with_ranker", lambda decoding: Finds("Thor-Agena"))
     monkeypatch.setattr(ChatGenerator, "load", lambda name, decoding: loaded.append(name) or Says("x"))
     assert isinstance(make_generator("chat"), GuidedChat) and loaded == ["chat"]

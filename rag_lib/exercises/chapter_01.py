@@ -99,16 +99,39 @@ def mean_of(values: list[bool]) -> float:
 
 def pack_sentences_cases() -> list[Case]:
     """Sentences that fit, with overlap, with one that is too long; what the finished version does is right."""
-    settings = [(STATION, 10, 0), (STATION, 10, 1), (STATION, 9, 2), (STATION, 12, 2), (LONG, 6, 1), (STATION, 99, 1)]
+    settings = [
+        (STATION, 10, 0),
+        (STATION, 10, 1),
+        (STATION, 9, 2),
+        (STATION, 12, 2),
+        (STATION, 13, 2),
+        (LONG, 6, 1),
+        (STATION, 99, 1),
+    ]
     about = [
         "size 10 without overlap", "size 10 and overlap 1", "size 9 and overlap 2", "size 12 and overlap 2",
-        "a sentence longer than the size", "a text that fits into one passage",
+        "size 13 and overlap 2",        "a sentence longer than the size", "a text that fits into one passage",
     ]  # fmt: skip
     cases = []
     for (text, size, overlap), what in zip(settings, about, strict=True):
         pieces = sentences(text)
         cases.append(Case((text, pieces, size, overlap), pack(text, pieces, Splitting(size, overlap)), what))
     return cases
+
+
+def all_or_nothing(text: str, pieces: list, size: int, overlap: int) -> list:
+    """Passages that repeat nothing where the whole overlap does not fit beside the next sentence."""
+    counts, spans, first = [len(text[a:b].split()) for a, b in pieces], [], 0
+    while True:
+        last = first + 1
+        while last < len(pieces) and sum(counts[first : last + 1]) <= size:
+            last += 1
+        spans.append((pieces[first][0], pieces[last - 1][1]))
+        if last == len(pieces):
+            return spans
+        first = max(first + 1, last - overlap)
+        if sum(counts[first : last + 1]) > size:
+            first = last
 
 
 def packed(
@@ -259,6 +282,10 @@ EXERCISES = (
             Fault(
                 "The overlap is not there: a passage begins with the last `overlap` sentences of the one before.",
                 lambda text, pieces, size, overlap: packed(text, pieces, size, 0),
+            ),
+            Fault(
+                "Where the whole overlap does not fit beside the next sentence it repeats none: repeat as many as fit.",
+                all_or_nothing,
             ),
             Fault(
                 "Some passages hold nothing new: repeat fewer sentences where the next one would not fit beside them.",

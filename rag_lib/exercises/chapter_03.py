@@ -55,6 +55,7 @@ def attention_weights_cases() -> list[Case]:
         Case((scores, np.ones(4, int)), softmax(scores), "four tokens without padding"),
         Case((scores + np.array([[0], [1000], [-1000], [0]]), mask), masked, "rows of scores that lie far apart"),
         Case((scores + 1000, mask), masked, "scores about 1,000, whose exponentials are too large for the computer"),
+        Case((np.where(mask, scores, 1000.0), mask), masked, "a score of 1,000 for padding"),
     ]
 
 
@@ -62,6 +63,13 @@ def over_all(scores: np.ndarray) -> np.ndarray:
     """A softmax of each row that subtracts the largest score of all rows."""
     with np.errstate(all="ignore"):
         e = np.exp(scores - scores.max())
+        return e / e.sum(axis=1, keepdims=True)
+
+
+def with_padding(scores: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A masked softmax of each row that subtracts the largest score of the row, be it padding's."""
+    with np.errstate(all="ignore"):
+        e = np.exp(np.where(mask > 0, scores, -np.inf) - scores.max(axis=1, keepdims=True))
         return e / e.sum(axis=1, keepdims=True)
 
 
@@ -196,6 +204,10 @@ EXERCISES = (
             Fault(
                 "The largest of all scores is subtracted, and a row far below it becomes nan: take each row's own.",
                 lambda scores, mask: over_all(np.where(mask > 0, scores, -np.inf)),
+            ),
+            Fault(
+                "The row's maximum is taken over padding too; a large score there leaves nan: mask the scores first.",
+                with_padding,
             ),
             Fault(
                 "Large scores become nan: subtract each row's maximum before `np.exp`; the weights stay the same.",

@@ -228,7 +228,7 @@ EXERCISES = (
             ),
             Fault("It returns the worst of the finished ones.", lambda *args: beams(*args, pick=min)),
             Fault(
-                "Finished ones take no place among the beams: cut to `beams` first, then see which have ended.",
+                "Yours gives finished ones no place among the beams; they take one: cut first, then see which ended.",
                 lambda *args: beams(*args, keep=0),
             ),
         ),

@@ -87,6 +87,9 @@ def area(above: Sequence[float], below: Sequence[float], tie: float = 0.5) -> fl
     return float(np.mean(pairs))
 
 
+TIED, TURNS = [0.9, 0.3] * 30, [1] * 30 + [0] * 30  # so many that a sort that is not stable shows
+
+
 def calibration_cases() -> list[Case]:
     """Bins of equal size, of unequal size, a single one."""
     s, right = [0.9, 0.2, 0.8, 0.4, 0.6, 0.7], [1, 0, 1, 1, 0, 0]
@@ -95,13 +98,14 @@ def calibration_cases() -> list[Case]:
         Case((s, right, 1), error(s, right, 1), "a single bin"),
         Case((s[:5], right[:5], 2), error(s[:5], right[:5], 2), "five answers in two bins"),
         Case(([0.3, 0.3], [0, 0], 2), 0.3, "answers that are all wrong"),
+        Case((TIED, TURNS, 4), error(TIED, TURNS, 4), "many answers with the same two scores"),
     ]
 
 
-def error(scores, right, bins, sort=True, weigh=True, power=1, wide=False) -> float:
+def error(scores, right, bins, sort=True, weigh=True, power=1, wide=False, sign=1, kind="stable") -> float:
     """The expected calibration error, with the mistakes that the other settings make."""
     s, r = np.array(scores, dtype=float), np.array(right, dtype=float)
-    order = np.argsort(s, kind="stable") if sort else np.arange(len(s))
+    order = np.argsort(sign * s, kind=kind) if sort else np.arange(len(s))
     if wide:
         places = np.minimum((s * bins).astype(int), bins - 1)
         parts = [np.flatnonzero(places == b) for b in range(bins)]
@@ -221,6 +225,11 @@ EXERCISES = (
             Fault(
                 "The answers are not sorted by score before they are cut into bins.", lambda *a: error(*a, sort=False)
             ),
+            Fault(
+                "They are sorted from high to low; the first bins, which may have one more, have the lowest scores.",
+                lambda *a: error(*a, sign=-1),
+            ),
+            Fault("Equal scores keep their order: sort with `kind='stable'`.", lambda *a: error(*a, kind="quicksort")),
             Fault("The bins are of equal width; of as many answers each is wanted.", lambda *a: error(*a, wide=True)),
             Fault("There is one bin for all; cut them into `bins` bins.", lambda s, r, b: error(s, r, 1)),
             Fault("A bin counts in proportion to its answers.", lambda *a: error(*a, weigh=False)),
@@ -231,7 +240,7 @@ EXERCISES = (
             ),
         ),
         (
-            "`np.array_split(np.argsort(scores), bins)` cuts the sorted answers into bins; larger ones come first.",
+            "`np.array_split(np.argsort(scores, kind='stable'), bins)` cuts them, sorted; larger bins come first.",
             "Sum over the bins: (answers in it / all) · |mean score - share right|.",
         ),
     ),

@@ -55,13 +55,14 @@ def rank_cases() -> list[Case]:
     ]
 
 
-def walked(w: np.ndarray, d: float, lost: bool = False, axis: int = 1, rounds: int = 500, jump: bool = True):
+def walked(w: np.ndarray, d: float, alone: str = "jumps", axis: int = 1, rounds: int = 500, jump: bool = True,
+           back: bool = False) -> np.ndarray:  # fmt: skip
     """PageRank, with the mistakes that the other settings make."""
     n, out = len(w), w.sum(axis=axis, keepdims=True)
-    steps = np.where(out > 0, w / np.maximum(out, 1e-12), 0.0 if lost else 1 / n)
+    steps = np.where(out > 0, w / np.maximum(out, 1e-12), {"jumps": 1 / n, "stays": np.eye(n), "loses": 0.0}[alone])
     rank = np.full(n, 1 / n)
     for _ in range(rounds):
-        rank = (1 - d) / n * jump + d * (rank @ steps if axis == 1 else steps @ rank)
+        rank = (1 - d) / n * jump + d * (rank @ steps if (axis == 1) != back else steps @ rank)
     return rank
 
 
@@ -174,7 +175,15 @@ EXERCISES = (
         (
             Fault(
                 "A sentence without edges loses what it has: from there the walker goes anywhere, 1 / n each.",
-                lambda w, d: walked(w, d, lost=True),
+                lambda w, d: walked(w, d, alone="loses"),
+            ),
+            Fault(
+                "A sentence without edges keeps what it has: from there the walker goes anywhere, 1 / n each.",
+                lambda w, d: walked(w, d, alone="stays"),
+            ),
+            Fault(
+                "It walks against the edges: what a sentence gets comes along its column, `rank @ steps`.",
+                lambda w, d: walked(w, d, back=True),
             ),
             Fault(
                 "Each column is divided by its sum; a sentence divides its rank among its neighbours, along its row.",

@@ -132,6 +132,7 @@ BOUGHT = [
     ("ida", "map", "2026-01-05"), ("jon", "kit", "2026-02-28"), ("ida", "kit", "2026-03-01"),
     ("ida", "pin", "2026-02-01"),
     ("ida", "map", "2026-04-02"), ("jon", "book", "2026-06-01"), ("eva", "book", "2026-05-31"),
+    ("eva", "kit", "2026-07-15"),
 ]  # fmt: skip
 
 
@@ -140,19 +141,26 @@ def split_cases() -> list[Case]:
     settings = [("2026-03-01", "2026-06-01", "March to May"), ("2026-06-01", "2026-09-01", "June to August"),
                 ("2027-01-01", "2027-02-01", "a time without purchases")]  # fmt: skip
     cases = [Case((BOUGHT, a, b), parted(BOUGHT, a, b), about) for a, b, about in settings]
-    return [*cases, Case((BOUGHT[::-1], "2026-06-01", "2026-09-01"), cases[1].expected, "purchases in another order")]
+    again = [("ida", "map", "2026-01-05"), ("ida", "map", "2026-02-05"), ("ida", "map", "2026-04-02")]
+    return [
+        *cases,
+        Case((BOUGHT[::-1], "2026-06-01", "2026-09-01"), cases[1].expected, "purchases in another order"),
+        Case((again, "2026-03-01", "2026-06-01"), ({"ida": ["map", "map"]}, {}), "a visitor who only repeats herself"),
+    ]
 
 
 def parted(bought: Sequence[Purchase], start, end, before: Callable = lambda d, t: d < t, again=False, late=False,
-           empty=False, sort=True) -> tuple[dict, dict]:  # fmt: skip
+           empty=False, sort=True, end_too=False, once=False, repeaters=False) -> tuple[dict, dict]:  # fmt: skip
     """Histories and what came later, with the mistakes that the other settings make."""
     known, later = {}, {}
     for visitor, product, date in sorted(bought, key=lambda p: p[2]) if sort else bought:
-        if before(date, start):
+        if before(date, start) and not (once and product in known.get(visitor, [])):
             known.setdefault(visitor, []).append(product)
     for visitor, product, date in bought:
-        if not before(date, start) and (late or date < end) and (again or product not in known.get(visitor, [])):
-            later.setdefault(visitor, set()).add(product)
+        if not before(date, start) and (late or date < end or (end_too and date == end)):
+            new = again or product not in known.get(visitor, [])
+            if new or repeaters:
+                later.setdefault(visitor, set()).update({product} if new else ())
     if empty:
         later |= {visitor: set() for visitor in known if visitor not in later}
     return known, later
@@ -256,7 +264,18 @@ EXERCISES = (
                 "The first day belongs to what came later: before the start is <, not <=.",
                 lambda *a: parted(*a, before=lambda d, t: d <= t),
             ),
+            Fault(
+                "The end does not belong to the time: before the end is <, not <=.", lambda *a: parted(*a, end_too=True)
+            ),
             Fault("What came after the end is counted too.", lambda *a: parted(*a, late=True)),
+            Fault(
+                "A visitor who only bought again what was known appears with an empty set; such visitors are left out.",
+                lambda *a: parted(*a, repeaters=True),
+            ),
+            Fault(
+                "A history tells every purchase: what was bought twice stands in it twice.",
+                lambda *a: parted(*a, once=True),
+            ),
             Fault(
                 "What a visitor bought again counts as later; it is in the history, and no list will show it.",
                 lambda *a: parted(*a, again=True),

@@ -102,7 +102,7 @@ def test_what_a_reply_names():
     assert not names("No.", []) and not names("", ["Laika"], "yes")
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.lists(OUTCOMES, max_size=4))
 def test_results_come_back_as_they_were_saved(tmp_path_factory, outcomes):
     path = tmp_path_factory.mktemp("results") / "x.jsonl"

@@ -117,7 +117,7 @@ def test_filters_come_before_the_ranking(assistant):
     assert set(found(assistant, parse_wish("for a six-year-old, in stock"))) == {"comet-book", "moon-map"}
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 99), st.integers(1, 200), st.sampled_from([None, ANNA, BERT]), st.sampled_from(["", "comet"]))
 def test_nothing_outside_the_filters_and_nothing_twice(age, price, visitor, about):
     assistant = ShopAssistant(PRODUCTS, [ANNA, BERT], HashEncoder())

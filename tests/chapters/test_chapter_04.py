@@ -47,7 +47,7 @@ def test_exact_search_is_that_of_the_library():
     assert named(CHAPTER.top(Q @ X.T, 7)) == exact(7)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(st.integers(2, 20), st.integers(0, 1000))
 def test_kmeans_is_that_of_faiss(clusters, seed):
     def both(iterations: int) -> tuple[np.ndarray, faiss.Kmeans]:
@@ -142,7 +142,7 @@ def test_the_graph_search_finds_what_faiss_finds(points):
     assert np.mean(narrow) > 0.97
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 9), st.integers(0, 99)), max_size=30))
 def test_named_index_and_the_library_stay_together(history):
     ours, finished = CHAPTER.NamedIndex(DIMENSION), FaissIndex(DIMENSION)

@@ -24,7 +24,7 @@ GRADES = st.dictionaries(st.sampled_from(IDS), st.integers(0, 3), min_size=1).fi
 SCORED = st.dictionaries(st.sampled_from(IDS), st.integers(-50, 50).map(lambda n: n / 8), min_size=1)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RANKINGS, GRADES, st.integers(1, 10))
 def test_metrics(order, grades, k):
     run = {"q": {i: float(-rank) for rank, i in enumerate(order)}}
@@ -34,7 +34,7 @@ def test_metrics(order, grades, k):
         assert value == pytest.approx(ir_measures.calc_aggregate([trusted], {"q": grades}, run)[trusted])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RANKINGS, GRADES)
 def test_average_precision(order, grades):
     run = {"q": {i: float(-rank) for rank, i in enumerate(order)}}

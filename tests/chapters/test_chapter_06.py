@@ -64,7 +64,7 @@ def test_sampling(architecture, seed, make_step, temperature, k, p):
 LOGITS = st.lists(st.lists(st.floats(-5, 5), min_size=6, max_size=6, unique=True), min_size=1, max_size=3)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(LOGITS, st.integers(1, 8), st.floats(0.05, 0.95))
 def test_softmax_and_filters(logits, k, p):
     logits = torch.tensor(logits)

@@ -28,7 +28,7 @@ def chapter():
     return definitions("08_finetune_retriever")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(2, 6), st.integers(0, 4), st.integers(0, 99), st.sampled_from([1.0, 0.2, 0.05]))
 def test_contrastive_loss(b, extra, seed, temperature):
     torch.manual_seed(seed)

@@ -20,7 +20,7 @@ VECTORS = np.random.default_rng(0).normal(size=(6, 4))
 CHAPTER.item_knn.__globals__.update(ids=IDS, row=ROW)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(HISTORIES, HISTORY, st.sampled_from([0.0, 10.0]), st.integers(1, 6))
 def test_item_knn(histories, history, shrinkage, neighbours):
     matrix = CHAPTER.purchase_matrix(histories)

@@ -22,7 +22,7 @@ def reference(ranking, grades, metric) -> float:
     return ir_measures.calc_aggregate([metric], {"q": grades}, run)[metric]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.sampled_from(IDS), unique=True, min_size=1),
     st.dictionaries(st.sampled_from(IDS), st.integers(0, 3), min_size=1).filter(lambda g: any(g.values())),

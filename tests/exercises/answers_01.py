@@ -193,6 +193,20 @@ def pack_without_overlap(text, sentences, size, overlap):
     return pack_forward(text, sentences, size, 0)
 
 
+def pack_all_or_nothing(text, sentences, size, overlap):
+    words = [len(text[a:b].split()) for a, b in sentences]
+    spans, first = [], 0
+    while first < len(sentences):
+        last = first + 1
+        while last < len(sentences) and sum(words[first : last + 1]) <= size:
+            last += 1
+        spans.append((sentences[first][0], sentences[last - 1][1]))
+        back = min(overlap, last - first - 1)
+        fits = last < len(sentences) and sum(words[last - back : last + 1]) <= size
+        first = last - back if fits else last
+    return spans
+
+
 def pack_nothing_new(text, sentences, size, overlap):
     lengths = [len(text[a:b].split()) for a, b in sentences]
     spans, first = [], 0
@@ -256,6 +270,7 @@ WRONG = {
     ],
     "pack_sentences": [
         (pack_without_overlap, "overlap is not there"),
+        (pack_all_or_nothing, "repeat as many as fit"),
         (pack_nothing_new, "nothing new"),
         (pack_past_the_end, "it goes on"),
         (pack_one_each, "passage of its own"),

@@ -109,6 +109,12 @@ def attention_of_the_largest(scores, mask):
         return e / e.sum(axis=1, keepdims=True)
 
 
+def attention_shifted_by_padding(scores, mask):
+    with np.errstate(all="ignore"):
+        e = np.exp(scores - scores.max(axis=1)[:, None]) * mask
+        return e / e.sum(axis=1)[:, None]
+
+
 def attention_columns(scores, mask):
     s = torch.tensor(scores).masked_fill(torch.tensor(mask) == 0, -torch.inf)
     return torch.softmax(s, dim=0).numpy()
@@ -207,6 +213,7 @@ WRONG = {
         (attention_masked_late, "after the softmax"),
         (attention_overflow, "maximum"),
         (attention_of_the_largest, "take each row's own"),
+        (attention_shifted_by_padding, "over padding too"),
         (attention_columns, "Columns add up"),
     ],
     "cosines": [

@@ -111,7 +111,7 @@ def auroc_means(answerable, unanswerable):
 
 
 def calibration_by_loop(scores, right, bins):
-    pairs, total, start = sorted(zip(scores, right, strict=True)), 0.0, 0
+    pairs, total, start = sorted(zip(scores, right, strict=True), key=lambda pair: pair[0]), 0.0, 0
     for b in range(bins):
         size = len(pairs) // bins + (b < len(pairs) % bins)
         part = pairs[start : start + size]
@@ -127,6 +127,15 @@ def calibration_by_sums(scores, right, bins):
 
 def calibration_unsorted(scores, right, bins):
     return sum(abs(part.sum()) for part in np.array_split(np.subtract(scores, right), bins)) / len(scores)
+
+
+def calibration_downwards(scores, right, bins):
+    return calibration_by_loop([-s for s in scores], [-r for r in right], bins)
+
+
+def calibration_of_pairs(scores, right, bins):
+    gaps = np.subtract(scores, right)[np.argsort(scores)]
+    return sum(abs(part.sum()) for part in np.array_split(gaps, bins)) / len(gaps)
 
 
 def calibration_of_all(scores, right, bins):
@@ -205,6 +214,8 @@ WRONG = {
     ],
     "calibration_error": [
         (calibration_unsorted, "not sorted"),
+        (calibration_downwards, "from high to low"),
+        (calibration_of_pairs, "keep their order"),
         (calibration_of_all, "one bin for all"),
         (calibration_unweighted, "in proportion to its answers"),
         (calibration_single, "answer by answer"),

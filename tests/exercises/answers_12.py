@@ -74,6 +74,18 @@ def rank_leaking(weights, d):
     return rank
 
 
+def rank_at_rest(weights, d):
+    n = len(weights)
+    still = weights.sum(axis=1) == 0
+    steps = np.diag(still.astype(float)) + steps_of(weights) * ~still[:, None]
+    return np.linalg.solve(np.eye(n) - d * steps.T, np.full(n, (1 - d) / n))
+
+
+def rank_backwards(weights, d):
+    n = len(weights)
+    return np.linalg.solve(np.eye(n) - d * steps_of(weights), np.full(n, (1 - d) / n))
+
+
 def rank_once(weights, d):
     return (1 - d) / len(weights) + d * steps_of(weights).mean(axis=0)
 
@@ -199,6 +211,8 @@ WRONG = {
     ],
     "page_rank": [
         (rank_leaking, "loses what it has"),
+        (rank_at_rest, "keeps what it has"),
+        (rank_backwards, "against the edges"),
         (rank_once, "one round only"),
         (rank_degree, "sum of each sentence's edges"),
     ],

@@ -196,6 +196,21 @@ def split_again(purchases, start, end):
     return known, split_by_loop([p for p in purchases if p[2] >= start], start, end)[1]
 
 
+def split_to_the_end(purchases, start, end):
+    return split_by_loop(purchases, start, end + "x")
+
+
+def split_with_nothing(purchases, start, end):
+    known, later = split_by_loop(purchases, start, end)
+    asked = {v: set() for v, _, d in purchases if start <= d < end}
+    return known, asked | later
+
+
+def split_once(purchases, start, end):
+    known, later = split_by_loop(purchases, start, end)
+    return {v: list(dict.fromkeys(products)) for v, products in known.items()}, later
+
+
 RIGHT = {
     "allowed_list": [list_by_sorting, list_by_infinity],
     "jaccard_likeness": [jaccard_by_sets, jaccard_by_minimum],
@@ -232,6 +247,9 @@ WRONG = {
     "split_by_time": [
         (split_inclusive, "The first day"),
         (split_endless, "after the end"),
+        (split_to_the_end, "before the end is <"),
+        (split_with_nothing, "with an empty set"),
+        (split_once, "stands in it twice"),
         (split_again, "bought again"),
     ],
 }

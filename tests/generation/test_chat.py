@@ -97,7 +97,7 @@ def test_without_a_question_or_passages_there_is_no_empty_line_for_them():
 @given(
     st.text("<|>im_startend /tk\n", max_size=30), st.lists(st.sampled_from(["<|im_start|>", "<|im_end|>", "<think>"]))
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_marks_in_a_text_are_just_text(noise, marks):
     hostile = noise.join(["", *marks, ""]) + "".join(marks)
     prompt = build_chat_prompt(hostile, [Source(hostile, hostile)], TOKENIZER, 10_000, REPLY)

@@ -116,7 +116,7 @@ def test_the_cache_is_not_used_for_a_prefix_it_has_not_seen():
 LOGITS = st.lists(st.lists(st.floats(-5, 5), min_size=6, max_size=6, unique=True), min_size=1, max_size=3)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(LOGITS, st.integers(1, 8), st.floats(0.01, 1.0))
 def test_filters(logits, k, p):
     logits = torch.tensor(logits)

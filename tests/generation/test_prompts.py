@@ -34,7 +34,7 @@ def test_the_input_has_the_question_first_then_titles_and_texts(tokenizer):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 60), max_size=6), st.integers(20, 120))
 def test_the_budget_is_kept_and_sources_are_whole_or_absent(tokenizer, sizes, budget):
     sources = [Source("T", " ".join([f"w{i}"] * n)) for i, n in enumerate(sizes)]

@@ -53,7 +53,7 @@ def test_impossible_settings_are_refused(settings):
 WORD = st.sampled_from("moon sun star dog cat orbit".split())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.lists(WORD, min_size=1, max_size=8).map(" ".join), min_size=1, max_size=12), WORD, st.integers(1, 20)
 )

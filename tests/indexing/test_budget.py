@@ -74,7 +74,7 @@ def test_prose_stays_as_the_splitting_made_it(budget):
     assert fit(whole, [budget, generator_budget()]) == (whole, 0)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(alphabet="ab é月. \n-9́", max_size=400), st.integers(12, 60))
 def test_any_text_fits_any_budget(budget, text, read):
     small = Budget(budget.tokenizer, read)

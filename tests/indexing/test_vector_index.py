@@ -323,6 +323,6 @@ class History:
 for back_end in ("flat", "ivf", "ivf-all", "hnsw", "pq-3"):
     machine = type(f"History_{back_end}", (History, RuleBasedStateMachine), {"name": back_end})
     case = machine.TestCase
-    case.settings = settings(max_examples=15, stateful_step_count=10, deadline=None)
+    case.settings = settings(max_examples=15, stateful_step_count=10)
     globals()[f"TestHistory_{back_end}"] = case
 del machine, case

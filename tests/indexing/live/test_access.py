@@ -50,7 +50,7 @@ RULES = st.dictionaries(st.just("access"), st.sampled_from(["staff", "board", "s
 DOCUMENTS = st.lists(st.builds(Document, st.sampled_from("abcdef"), st.just(""), WORD, RULES), unique_by=lambda d: d.id)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(documents=DOCUMENTS, groups=st.sets(st.sampled_from(["staff", "board", "visitors"])))
 def test_every_view_is_the_index_of_what_it_shows(documents, groups):
     allowed = [d for d in documents if "access" not in d.metadata or groups & set(d.metadata["access"].split(","))]

@@ -165,7 +165,7 @@ def after(count: int) -> dict[str, str]:
     return texts
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(share=st.floats(0, 1), zeros=st.integers(0, 100), near=st.integers(0, 5), by=st.integers(-90, 90))
 def test_a_log_that_ends_anywhere_is_all_changes_before_its_end(written, tmp_path_factory, share, zeros, near, by):
     """A kill leaves the beginning of what was written; a power cut may leave zeros after it."""
@@ -180,7 +180,7 @@ def test_a_log_that_ends_anywhere_is_all_changes_before_its_end(written, tmp_pat
         assert texts_of(collection) == after(whole) | {"d": "More."}, "what is torn is written over"
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(at=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), near=st.integers(1, 5), by=st.integers(-90, 90))
 def test_not_one_bit_of_the_log_may_be_wrong(written, tmp_path_factory, at, bit, near, by):
     data, ends = bytearray((written[0] / LOG).read_bytes()), written[1]

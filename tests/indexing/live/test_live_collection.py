@@ -92,7 +92,7 @@ class Changes(RuleBasedStateMachine):
 
 
 TestChanges = Changes.TestCase
-TestChanges.settings = settings(max_examples=15, stateful_step_count=10, deadline=None)
+TestChanges.settings = settings(max_examples=15, stateful_step_count=10)
 
 
 @pytest.fixture

@@ -55,7 +55,7 @@ def nucleus_cases() -> list[Case]:
 
 def inside(logits: np.ndarray, p: float, late: int = 0) -> np.ndarray:
     """Which tokens are in the nucleus; `late` moves its end."""
-    order = np.argsort(-logits)
+    order = np.argsort(-logits, kind="stable")
     size = int(np.searchsorted(np.cumsum(softmax(logits)[order]), p)) + 1 + late
     return np.isin(np.arange(len(logits)), order[: max(0, size)])
 
@@ -176,7 +176,7 @@ EXERCISES = (
             ),
         ),
         (
-            "`order = np.argsort(-logits)` has the likeliest token first; `np.cumsum` adds their probabilities up.",
+            "`np.argsort(-logits, kind='stable')` has the likeliest token first; `np.cumsum` adds probabilities up.",
             "Keep as many as there are sums below p, and one more.",
         ),
     ),

@@ -22,6 +22,7 @@ from rag_lib.indexing.documents import Document, Source
 from rag_lib.indexing.splitting import Splitting, passage_spans
 from rag_lib.models.adapters import adapter_weights
 from rag_lib.models.chat import ADAPTER, in_bfloat16, load_bundled
+from rag_lib.models.processor import computes_in_half
 from rag_lib.models.weights import load_adapter, save_adapter
 from rag_lib.museum.collection import (
     Evidence,
@@ -250,7 +251,7 @@ def train_museum_chat(folder: Path, start: Path | None = None, share: float = 1.
     settings = shortened(CHAT, share)
     difference = load_adapter(start, ADAPTER) if start else None
     model, tokenizer = load_bundled()
-    model = in_bfloat16(model).to(device)
+    model = (in_bfloat16(model) if computes_in_half(device) else model).to(device)
     tasks = chat_tasks()
     evaluate = visitors_evaluation(tokenizer, tasks["guide"].search)
     train_chat(model, tokenizer, tasks, folder, settings, evaluate, difference)

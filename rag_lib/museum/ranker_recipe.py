@@ -16,6 +16,7 @@ from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.store import open_folder
 from rag_lib.models.adapters import adapter_weights
+from rag_lib.models.processor import in_half
 from rag_lib.models.weights import ADAPTER, MUSEUM_ENCODER, save_adapter
 from rag_lib.museum.collection import STYLES, load_dialogues, load_questions
 from rag_lib.museum.measure import SearchedOnce, evaluate_retriever, fitted_temperature, gold_passages
@@ -73,7 +74,7 @@ def training_pairs(
     asked = random.Random(0).sample(asked, min(len(asked), round(share * len(asked))))
 
     def find(pairs: Sequence[Pair], passages: Sequence[Source]) -> list[Pair]:
-        with torch.autocast(torch.device(device).type, torch.bfloat16):  # twice as fast, and near enough
+        with in_half(device):  # near enough
             return mined(pairs, passages, encoder)
 
     pairs = kept(folder / f"pairs-museum-{len(asked)}.jsonl", lambda: find(asked, passages_of(knowledge, "train")))
@@ -122,12 +123,12 @@ def looks(
     device = model.head.weight.device.type
 
     def evaluate() -> dict[str, float]:
-        with torch.autocast(device, torch.bfloat16):
+        with in_half(device):
             found = evaluate_retriever(questions, gold, retriever, progress=False)
         return {name: round(estimate.mean, 4) for name, estimate in found.items()}
 
     def temperature() -> float:
-        with torch.autocast(device, torch.bfloat16):
+        with in_half(device):
             return fitted_temperature(questions, gold, retriever)
 
     return evaluate, temperature
@@ -151,7 +152,7 @@ def train_dpr(folder: Path, share: float = 1.0, device: str = "cpu") -> None:
     places = [among.index(p.passage) for p in asked]
 
     def evaluate() -> dict[str, float]:
-        with torch.autocast(torch.device(device).type, torch.bfloat16):
+        with in_half(device):
             questions, passages = towers.encode_questions([p.question for p in asked]), towers.encode_passages(among)
         return summary(ranks_of(questions, passages, places))
 

@@ -20,6 +20,7 @@ from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
 from rag_lib.indexing.store import open_folder
 from rag_lib.models.adapters import adapter_weights, apply_adapter
+from rag_lib.models.processor import in_half
 from rag_lib.models.weights import ADAPTER, UNTOUCHED_ENCODER, load_adapter, save_adapter
 from rag_lib.museum.collection import load_dialogues, load_questions, load_splits
 from rag_lib.museum.measure import gold_passages
@@ -100,12 +101,12 @@ def train_museum(folder: Path, device: str = "cpu") -> None:
 
 
 class ReadOnce:
-    """An encoder that has read all its texts in advance, in bfloat16, about twice as fast: see `Encoder`."""
+    """An encoder that has read all its texts in advance, in bfloat16 where that is faster: see `Encoder`."""
 
     def __init__(self, encoder: SentenceEncoder, texts: Sequence[str]) -> None:
         self.name, self.dimension, self.fingerprint = encoder.name, encoder.dimension, encoder.fingerprint
         self.budget = encoder.budget
-        with torch.autocast(encoder.model.device.type, torch.bfloat16):
+        with in_half(encoder.model.device.type):
             read = encoder.model.encode(list(texts), output_value=None, batch_size=16, show_progress_bar=True)
         self.vectors = {t: unit(r["sentence_embedding"]) for t, r in zip(texts, read, strict=True)}
         self.tokens = {
@@ -182,7 +183,7 @@ def measure(folder: Path, splits: Sequence[str]) -> None:
     if "squad" in splits:
         general, paragraphs = squad_pairs("validation", 600)
         for name, encoder in (("untouched", untouched), ("trained", trained)):
-            with torch.autocast(encoder.model.device.type, torch.bfloat16):
+            with in_half(encoder.model.device.type):
                 store("squad", f"dense, {name}", dense_ranks(encoder, general, paragraphs))
     write_json(folder / "figures.json", figures(folder / RANKS))
 

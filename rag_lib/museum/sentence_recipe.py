@@ -9,7 +9,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm.auto import tqdm
 
 from rag_lib.evaluation.squad import QED, load_public, parse
@@ -21,6 +20,7 @@ from rag_lib.indexing.documents import Source, indexed_text
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.indexing.splitting import Splitting, passage_spans, sentence_spans
 from rag_lib.indexing.store import open_folder
+from rag_lib.models.processor import in_half
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import (
     Evidence,
@@ -198,7 +198,7 @@ def train_sentence_ranker(folder: Path, share: float = 1.0, device: str = "cpu")
     settings = replace(SETTINGS, steps=max(1, round(SETTINGS.steps * share)))
     encoder = SentenceEncoder(MUSEUM_ENCODER, device)
     model = SentenceRanker().to(device)
-    with torch.autocast(torch.device(device).type, torch.bfloat16):  # mining is twice as fast so, and near enough
+    with in_half(device):  # near enough for mining
         tasks = public_lessons(folder, encoder) | museum_lessons(encoder)
     train(model, tasks, folder, settings, looks(model, encoder))
     weights = folder / "weights"

@@ -20,6 +20,7 @@ from rag_lib.generation.sentence_ranker import SentenceRanker
 from rag_lib.indexing.documents import Source
 from rag_lib.models.adapters import add_side_paths, matrices
 from rag_lib.models.chat import in_bfloat16
+from rag_lib.models.processor import computes_in_half
 from rag_lib.training.processes import count
 from rag_lib.training.retriever.loop import fit, schedule
 from rag_lib.training.run import TrainingRun
@@ -170,8 +171,12 @@ class Learner:
 
 
 def prepare(model: SentenceRanker, settings: SentenceSettings) -> None:
-    """Gives a ranker a trainable difference beside its weights, which are kept in bfloat16; its heads are trained."""
-    model.body = in_bfloat16(model.body)
+    """Gives a ranker a trainable difference beside its weights, which are kept in bfloat16 where that is faster.
+
+    Its heads are trained.
+    """
+    if computes_in_half(model.answers.weight.device.type):
+        model.body = in_bfloat16(model.body)
     add_side_paths(model, settings.rank)
     lowest = tuple(f"body.layers.{i}." for i in range(settings.frozen))
     for name, linear in matrices(model).items():

@@ -189,7 +189,10 @@ def test_a_users_own_triples_train_a_generator_that_answers(data, tmp_path, caps
     assert main(command) == 0
     captured = capsys.readouterr()
     assert f"{data / 'mine.jsonl'}, line 5: not a JSON object" in captured.err and "9 rows left out" in captured.out
-    assert "held-out rows, before -> after: exact match" in captured.out and "`ask` uses by default" in captured.out
+    assert (
+        "held-out rows, before -> after: exact match" in captured.out
+        and "the bundled generator, on the same rows" in captured.out
+    )
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert all({"em", "f1"} <= set(row) for row in log if "em" in row) and log[-1]["seen"] >= 16
     weights = tmp_path / "run" / "weights"

@@ -43,7 +43,7 @@ class GeneratorSettings:
     evaluate_every: int = 8_000  # examples
     patience: int = 4  # evaluations without a better exact match, after which training stops
     save_every: float = 300.0  # seconds
-    bfloat16: bool = True  # compute in bfloat16
+    bfloat16: bool = True  # compute in bfloat16, where the device can
     dropout: float = 0.0
 
 

@@ -23,6 +23,7 @@ from transformers.models.bart.modeling_bart import BartDecoder, BartDecoderLayer
 
 from rag_lib.generation.encoding import IGNORED, encode_apart, shift_right
 from rag_lib.models.adapters import add_adapter
+from rag_lib.models.processor import computes_in_half
 from rag_lib.models.reader import BartReader
 from rag_lib.training import processes
 from rag_lib.training.generator.examples import Task
@@ -103,7 +104,8 @@ class Learner:
         self.model, self.settings = model, settings
         model.set_attn_implementation("eager")  # on a CPU faster to train than the fused attention
         groups = parameter_groups(model, settings)
-        self.half = HalfCopy(model) if settings.bfloat16 else None
+        device = next(model.parameters()).device.type
+        self.half = HalfCopy(model) if settings.bfloat16 and computes_in_half(device) else None
         self.set_dropout(settings.dropout)
         made_of = (replace(settings, save_every=0.0), {name: len(task) for name, task in tasks.items()})
         self.run = TrainingRun(

@@ -21,6 +21,7 @@ from torch.nn.utils import parametrize
 from rag_lib.indexing.documents import Source, indexed_text
 from rag_lib.indexing.encoders import SentenceEncoder
 from rag_lib.models.adapters import add_adapter
+from rag_lib.models.processor import in_half
 from rag_lib.retrieval.dpr import DPREncoder
 from rag_lib.training.processes import count, rank, total
 from rag_lib.training.retriever.loop import fit, schedule
@@ -41,7 +42,7 @@ class RetrieverSettings:
         late: share of the loss that is computed on MaxSim instead of the vectors' product.
         negatives: hard negatives a passage, drawn anew in every epoch from those that its pairs have.
         rank: of the low-rank difference that is trained; 0 trains all layers.
-        bfloat16: multiply matrices in bfloat16.
+        bfloat16: multiply matrices in bfloat16, where the device can.
     """
 
     epochs: int = 3
@@ -262,7 +263,7 @@ class Learner:
     def step(self, epoch: int, number: int) -> float:
         """See `Lessons.step`."""
         pairs, passages = self.batch(epoch, number)
-        with torch.autocast(self.run.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
+        with in_half(self.run.device.type, self.settings.bfloat16):
             loss = batch_loss(self.towers, pairs, passages, self.settings)
         # Every process has the whole loss, and the gradient of its own texts.
         self.run.step(loss / count(), schedule(self.run.done, self.total, self.settings.warmup))

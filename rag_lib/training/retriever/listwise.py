@@ -16,6 +16,7 @@ from pathlib import Path
 import torch
 
 from rag_lib.models.adapters import add_adapter
+from rag_lib.models.processor import in_half
 from rag_lib.retrieval.cross_encoder import CrossEncoder
 from rag_lib.training.processes import count
 from rag_lib.training.retriever.loop import fit, schedule
@@ -36,7 +37,7 @@ class ListwiseSettings:
         rate, head_rate: the highest learning rates of the difference and of the head, reached after `warmup` of the
             steps; from there they fall to zero.
         rank: of the low-rank difference that is trained.
-        bfloat16: multiply matrices in bfloat16.
+        bfloat16: multiply matrices in bfloat16, where the device can.
     """
 
     batch_size: int = 8
@@ -108,7 +109,7 @@ class Learner:
     def step(self, epoch: int, number: int) -> float:
         """See `Lessons.step`."""
         lists = self.lists(epoch, number)
-        with torch.autocast(self.run.device.type, torch.bfloat16, enabled=self.settings.bfloat16):
+        with in_half(self.run.device.type, self.settings.bfloat16):
             scores = self.model([p.question for p, ps in lists for _ in ps], [x for _, ps in lists for x in ps])
         loss = listwise_loss(scores, [len(ps) for _, ps in lists])
         self.run.step(loss, schedule(self.run.done, self.total, self.settings.warmup))

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rag_lib.applications.shop import Product, check_age
+from rag_lib.indexing.analysis import Analyzer
 
 MAX_WORDS = 150  # an encoder reads no more than about so many
 OPEN_AGE = 99  # the upper age of products that are for everybody
 CENT = 0.01
+TERMS = Analyzer()
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,7 @@ class Wish:
         ages: the youngest and the oldest, in years, for whom it must be suitable; None where no age was named.
         price_min, price_max: in euros, both included.
         in_stock: it must be in stock.
+        without: what it must not be: none of these may be its category or stand in its title or its topics.
     """
 
     about: str = ""
@@ -34,6 +37,7 @@ class Wish:
     price_min: float = 0.0
     price_max: float = float("inf")
     in_stock: bool = False
+    without: tuple[str, ...] = ()
 
     def allows(self, product: Product) -> bool:
         """Whether a product passes the filters; it must suit everybody from the youngest to the oldest."""
@@ -43,7 +47,13 @@ class Wish:
             and min(oldest, OPEN_AGE) <= product.age_max
             and self.price_min <= product.price <= self.price_max
             and (product.in_stock or not self.in_stock)
+            and not self.excludes(product)
         )
+
+    def excludes(self, product: Product) -> bool:
+        """Whether a product is one of the things that were not wanted."""
+        terms = set(TERMS(f"{product.title} {product.category} {' '.join(product.topics)}")) if self.without else set()
+        return any(unwanted and unwanted <= terms for unwanted in (set(TERMS(thing)) for thing in self.without))
 
     def __str__(self) -> str:
         parts = [f"about “{self.about}”"] if self.about else []
@@ -54,6 +64,7 @@ class Wish:
             parts.append(f"at least €{self.price_min:.2f}")
         if self.price_max < float("inf"):
             parts.append(f"at most €{self.price_max:.2f}")
+        parts += [f"without “{thing}”" for thing in self.without]
         return ", ".join(parts + ["in stock"] * self.in_stock) or "anything"
 
 
@@ -156,6 +167,17 @@ PRICE_PATTERNS: dict[str, Callable[..., Prices]] = {
     rf"(?:\bfor\s)?({PRICE})": lambda x: (0.0, money(x)),
 }
 IN_STOCK = r"\b(?:(?:that|which)\s(?:is|are)\s|must\sbe\s|only\s)*(?:in\sstock|available(?:\snow)?)\b(?:\sonly\b)?"
+THING = r"(?:(?:a|an|the|any|another|more)\s)*((?:[\w'’-]+\s)??[\w'’-]+)"
+# What is not wanted: "no books", "anything but the Moon". Not "not too large", of which no product speaks.
+UNWANTED = (
+    r"\b(?:but\s)?(?:(?:do|does)(?:n['’]t|\snot)\s(?:like|want|need)|hates?|dislikes?|not|no|nothing|without|"
+    r"(?:any|every)thing\s(?:but|except)|except(?:\sfor)?|other\sthan|"
+    r"(?:has|have|got)\s(?:enough|plenty\sof|too\smany))\s(?:about\s|with\s|of\s|on\s)?"
+    r"(?!(?:too|very|so|sure|matter|ideas?|preference|limit|older|younger|more|less|over|under|above|below|just|only|"
+    r"necessarily|for|to|if|needs?|like|likes|want|know|think|care|mind|have|problem|hurry|yet|all|that|many|much|"
+    rf"really|quite|\d)\b){THING}(?:\s(?:or|nor)\s{THING})?"
+    r"(?=\s*(?:$|[,.;!?)|]|\b(?:and|but|please|for|in|that|which|who|with|he|she|they|i|we)\b))"
+)
 FOREIGN = rf"[$£]\s?\d|{NUMBER}\s?(?:\$|£|dollars?\b|pounds?\b|bucks\b|usd\b|gbp\b)"
 # Words that say nothing of what is wanted where they stand at the edge of what is left.
 FILLERS = frozenset(
@@ -231,4 +253,6 @@ def parse_wish(text: str) -> Wish:
     text = re.sub(r"\bbudget is\b", "budget of", text, flags=re.I)  # or it would be an age, as in "she is 20"
     text, ages = ages_in(text)
     text, (low, high) = prices_in(text)
-    return Wish(without_fillers(text), ages, low, high, bool(in_stock))
+    text, unwanted = taken(text, {UNWANTED: lambda *things: things})
+    without = tuple(thing for things in unwanted for thing in things)
+    return Wish(without_fillers(text), ages, low, high, bool(in_stock), without)

@@ -46,6 +46,16 @@ def in_words(n: int) -> str:
         ("1,000 pieces", Wish("1,000 pieces")),
         ("a telescope up to 1,000 euros", Wish("telescope", None, 0, 1000)),
         ("for our baby and our toddler", Wish("", (0, 3))),
+        ("about black holes for a 12-year-old, not a book", Wish("black holes", (12, 12), without=("book",))),
+        ("A telescope, no binoculars please", Wish("telescope", without=("binoculars",))),
+        ("a jigsaw, anything but the Moon", Wish("jigsaw", without=("Moon",))),
+        ("on Mars, without robots or books, up to 9 euros", Wish("Mars", None, 0, 9, without=("robots", "books"))),
+        ("stars, but he has enough books", Wish("stars", without=("books",))),
+        ("my son does not like jigsaws", Wish("", without=("jigsaws",))),
+        ("I do not know what she likes, maybe a mug", Wish("not know, maybe a mug")),
+        ("a lamp, nothing with soft toys", Wish("lamp", without=("soft toys",))),
+        ("a poster, not too large", Wish("poster, not too large")),
+        ("no more than 20 euros", Wish("", None, 0, 20)),
     ],
 )
 def test_wishes(text, wish):
@@ -123,6 +133,7 @@ def test_what_cannot_be_is_refused(text, message):
 def test_what_was_understood_is_said():
     wish = parse_wish("Something for a six-year-old who likes comets, between 10 and 20 euros, in stock")
     assert str(wish) == "about “comets”, for age 6, at least €10.00, at most €20.00, in stock"
+    assert str(parse_wish("a jigsaw, no books")) == "about “jigsaw”, without “books”"
     assert str(parse_wish("for ages 6 to 8")) == "for ages 6 to 8" and str(Wish()) == "anything"
 
 
@@ -135,6 +146,7 @@ MUG = Product("p", "Mug", "home", 19.99, 6, 99, ("moon",), "A mug.")
         ("under 20 euros", True), ("under 19.99 euros", False), ("at most 19.99 euros", True), ("over 20 euros", False),
         ("for a six-year-old", True), ("for a five-year-old", False), ("for a toddler", False), ("for an adult", True),
         ("for my 5 and 7 year olds", False), ("for a 105-year-old", True), ("in stock", True),
+        ("no mugs", False), ("nothing about the Moon", False), ("no moon rocks", True), ("not for the home", True),
     ],
 )  # fmt: skip
 def test_filters(text, allowed):

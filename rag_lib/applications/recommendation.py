@@ -234,15 +234,22 @@ class ShopAssistant:
             return passing
         age, price = Wish(ages=wish.ages), Wish(price_min=wish.price_min, price_max=wish.price_max)
         suit_age, suit_price = (sum(map(part.allows, self.products.values())) for part in (age, price))
+        hint = "; an age in years allows more" if wish.ages and wish.ages[0] < wish.ages[1] else ""
         raise NothingFits(
-            f"nothing new in the shop is {replace(wish, about='')}: of {len(self.ids)} products {suit_age} are "
-            f"for this age, {suit_price} have this price"
+            f"nothing new in the shop is {replace(wish, about='')}: of its {len(self.ids)} products the age allows "
+            f"{suit_age}, the price {suit_price}{hint}"
         )
 
     def naming(self, wish: Wish) -> np.ndarray:
         """Which products have every word of what the wish is about, in any form: (products,) of bool."""
         terms = set(self.knowledge.settings.analyzer(wish.about))
         return np.array([bool(terms) and terms <= own for own in self.terms])
+
+    def sold_out(self, wish: Wish) -> list[Product]:
+        """What has every word of the wish and passes its other filters, but is not in stock, although it must be."""
+        otherwise = replace(wish, in_stock=False)
+        named = zip(self.products.values(), self.naming(wish), strict=True)
+        return [p for p, is_named in named if wish.in_stock and is_named and not p.in_stock and otherwise.allows(p)]
 
     def related(self, wish: Wish) -> np.ndarray:
         """Which products share a word with what the wish is about, or are near to it: (products,) of bool."""

@@ -32,9 +32,9 @@ KINDS: dict[str, tuple[str, str]] = {
         "Hello! What would you like to know?",
     ),
     "praise": (
-        r"(?:how |very |that['’]s |that is |that was )?(?:great|lovely|brilliant|wonderful|fantastic|interesting|"
-        r"amazing|nice|cool|perfect|excellent|good|helpful|funny|sad)|wow|fair enough|i see|all right|ok|okay|"
-        r"alright|oh well|right|got it|poor (?:man|woman|thing)",
+        r"(?:how |(?:(?:that|it)(?:['’]s| is| was) )?(?:so |very |really |quite )?)(?:great|lovely|brilliant|wonderful|"
+        r"fantastic|interesting|amazing|nice|cool|perfect|excellent|good|helpful|funny|sad)|wow|fair enough|i see|"
+        r"all right|ok|okay|alright|oh well|right|got it|poor (?:man|woman|thing)",
         "Is there anything else that you would like to know?",
     ),
 }

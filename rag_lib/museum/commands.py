@@ -119,6 +119,8 @@ def recommend(options: argparse.Namespace) -> None:
     print(f"Understood: {assistant.understood(wish, visitor)}")
     if not assistant.related(wish).any():
         print(f"Note:       nothing in the shop is really about “{wish.about}”; these come nearest")
+    if sold_out := assistant.sold_out(assistant.understood(wish, visitor)):
+        print(f"Note:       sold out at present: {', '.join(product.title for product in sold_out)}")
     for place, hit in enumerate(found, start=1):
         product = hit.product
         ages = f"from {product.age_min}" if product.age_max >= OPEN_AGE else f"{product.age_min} to {product.age_max}"

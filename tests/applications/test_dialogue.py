@@ -169,6 +169,8 @@ def test_small_talk_asks_no_generator(library):
     assert (
         conversation.say("Hello!").text.startswith("Hello") and conversation.say("thank you").text == "You're welcome."
     )
+    for said in ("That's so sad.", "That was really interesting, thanks!", "how lovely", "It's great"):
+        assert conversation.say(said).question == "", said
     assert generator.asked == [] and conversation.state.about == ()
 
 

@@ -117,6 +117,12 @@ def test_filters_come_before_the_ranking(assistant):
     assert set(found(assistant, parse_wish("for a six-year-old, in stock"))) == {"comet-book", "moon-map"}
 
 
+def test_what_was_wished_and_is_sold_out_is_named(assistant):
+    assert [p.id for p in assistant.sold_out(parse_wish("a moon lamp that is in stock"))] == ["moon-lamp"]
+    assert assistant.sold_out(parse_wish("a moon lamp")) == [], "it is recommended then"
+    assert assistant.sold_out(parse_wish("a moon lamp in stock, at most 5 euros")) == [], "it is not what was wished"
+
+
 @settings(max_examples=40)
 @given(st.integers(0, 99), st.integers(1, 200), st.sampled_from([None, ANNA, BERT]), st.sampled_from(["", "comet"]))
 def test_nothing_outside_the_filters_and_nothing_twice(age, price, visitor, about):
@@ -182,8 +188,12 @@ def test_what_a_generator_made_up_is_not_quoted(tmp_path, monkeypatch, written, 
 
 
 def test_a_wish_that_nothing_meets_is_refused_in_one_line(assistant):
-    with pytest.raises(NothingFits, match=r"for age 6, at most €5\.00: of 5 products 3 are for this age, 0 "):
+    with pytest.raises(
+        NothingFits, match=r"for age 6, at most €5\.00: of its 5 products the age allows 3, the price 0"
+    ):
         assistant.recommend(parse_wish("for a six-year-old, at most 5 euros"))
+    with pytest.raises(NothingFits, match="an age in years allows more"):
+        assistant.recommend(parse_wish("for a toddler, at most 1 euro"))
     with pytest.raises(ValueError, match="k must be"):
         assistant.recommend(Wish(), k=0)
     with pytest.raises(ValueError, match="nobody is -3 years old"):

@@ -20,9 +20,9 @@ __all__, __getattr__, __dir__ = exports(
         "small_talk": "small_talk without_small_talk",
         "short_answers": "is_denied opening",
         "dialogue": "Conversation Reply State UnreadableTurn check_turn",
-        "summarization": """
-            METHODS NotAbout Summary choose lead leans map_reduce mmr pagerank read_document refine relevance
-            retrieve_first sentences_of summarize textrank word_overlap
+        "extraction": """
+            NotAbout choose lead leans mmr pagerank read_for relevance sentences_of textrank word_overlap
         """,
+        "summarization": "METHODS Summary map_reduce read_document refine retrieve_first summarize",
     },
 )

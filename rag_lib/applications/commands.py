@@ -12,6 +12,7 @@ from rag_lib.applications.dialogue import Conversation, Reply, UnreadableTurn
 from rag_lib.applications.grounding import Claim
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.generators import Decoding
+from rag_lib.generation.sentence_ranker import SentenceRanker
 from rag_lib.indexing.encoders import make_encoder
 from rag_lib.pipeline.commands import opened
 from rag_lib.retrieval.base import QuestionTooLong
@@ -69,7 +70,8 @@ def summarize(options: argparse.Namespace) -> None:
     method = options.method or ("retrieve" if options.generator else "sentences")
     generator = make_generator(options.generator, Decoding(half=None)) if method in summarization.WRITING else None
     encoder = make_encoder(options.encoder)
-    summary = summarization.summarize(document, encoder, generator, options.question, method)
+    ranker = SentenceRanker.load(half=None) if options.question and method == "sentences" else None
+    summary = summarization.summarize(document, encoder, generator, options.question, method, ranker=ranker)
     print(f"{document.title} ({len(document.text.split()):,} words)\n")
     print(textwrap.fill(summary.text, 100) or "Nothing of what was written is supported by the text.")
     for claim in summary.claims:

@@ -39,6 +39,7 @@ class GuidedChat:
     def __init__(self, reader: Generator, chat: ChatGenerator) -> None:
         self.reader, self.chat = reader, chat
         self.threshold = reader.threshold
+        self.ranker = getattr(reader, "ranker", None)
         self.analyze = Analyzer()
 
     @classmethod

@@ -13,8 +13,8 @@ from starlette.exceptions import HTTPException
 
 from rag_lib import __version__
 from rag_lib.applications.dialogue import UnreadableTurn
+from rag_lib.applications.extraction import NotAbout
 from rag_lib.applications.recommendation import NothingFits
-from rag_lib.applications.summarization import NotAbout
 from rag_lib.retrieval.base import EmptyQuestion, QuestionTooLong
 from rag_lib.service import page, routes
 from rag_lib.service.assistant import Assistant, Unknown

@@ -266,7 +266,8 @@ class Assistant:
         Raises:
             NotAbout: the text has nothing to say on the question.
         """
-        return summarize(document, self.plain, question=question)
+        ranker = getattr(self.generator, "ranker", None)  # a generator without one leaves it to the encoder
+        return summarize(document, self.plain, question=question, ranker=ranker)
 
     def visitor(self, visitor_id: str) -> Visitor:
         """A visitor of the shop.

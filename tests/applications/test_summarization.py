@@ -1,5 +1,6 @@
 """Sentences that are chosen, texts that are read within a budget, and what a command makes of bad input."""
 
+import re
 from itertools import pairwise
 
 import networkx
@@ -10,30 +11,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rag_lib.__main__ import main, parser
-from rag_lib.applications.grounding import Grounds
-from rag_lib.applications.summarization import (
-    METHODS,
+from rag_lib.applications.extraction import (
+    NEARNESS,
+    NEIGHBOUR,
+    READ,
     NotAbout,
     choose,
-    in_groups,
     leans,
-    map_reduce,
     mmr,
     pagerank,
     passages_of,
-    read_document,
-    refine,
+    read_for,
     relevance,
-    retrieve_first,
     sentences_of,
-    summarize,
     textrank,
     word_overlap,
+)
+from rag_lib.applications.grounding import Grounds
+from rag_lib.applications.summarization import (
+    METHODS,
+    in_groups,
+    map_reduce,
+    read_document,
+    refine,
+    retrieve_first,
+    summarize,
     words_in,
 )
 from rag_lib.generation.generators import Generation
 from rag_lib.generation.jobs import SUMMARIZE
+from rag_lib.generation.sentence_ranker import SentenceScore
 from rag_lib.indexing.documents import Document, Source, Unreadable
+from rag_lib.indexing.splitting import sentence_spans
 
 TEXT = (
     "Laika was a dog from Moscow. She flew in Sputnik 2 in 1957. The dog Belka flew in a later Sputnik. "
@@ -123,6 +132,60 @@ def test_a_leaning_sentence_is_only_chosen_after_the_one_before(encoder):
 def test_a_question_with_nothing_to_do_with_the_text(encoder):
     with pytest.raises(NotAbout, match="nothing to say"):
         choose(sentences_of(TEXT), encoder, "How do I change the oil of a tractor?")
+
+
+class Alike:
+    """An encoder to which all texts are the same."""
+
+    def encode_passages(self, texts, progress=False):
+        return np.ones((len(texts), 1))
+
+    encode_queries = encode_passages
+
+
+class NumbersRanker:
+    """Thinks the more of a sentence, the larger the number in it."""
+
+    read = ()
+
+    def score(self, question, sources):
+        self.read = sources
+        spans = [sentence_spans(source.text) for source in sources]
+        return [
+            [SentenceScore(a, b, float(re.search(r"\d+", source.text[a:b]).group()), 0.0) for a, b in each]
+            for source, each in zip(sources, spans, strict=True)
+        ]
+
+
+@given(st.lists(st.integers(0, 99), min_size=5, max_size=60))
+def test_each_sentence_gets_what_the_ranker_thinks_of_it(numbers):
+    text = "\n\n".join(f"There are {n} moons in the sky of a very far planet. Moon {n + 100} is blue." for n in numbers)
+    document, ranker = Document("d", "Moons", text), NumbersRanker()
+    log_odds = read_for("How many moons?", document, Alike(), ranker)
+    assert len(ranker.read) == min(READ, len(passages_of(document)))
+    in_text = [float(re.search(r"\d+", sentence).group()) for sentence in sentences_of(text)]
+    assert len(log_odds) == len(in_text)
+    seen = sum(len(sentence_spans(source.text)) for source in ranker.read)
+    assert log_odds[:seen].tolist() == in_text[:seen], "those nearest, here the first ones"
+    assert set(log_odds[seen:]) <= {min(in_text[:seen])}, "of what was not read, the least is thought"
+
+
+def test_a_ranker_finds_what_answers(encoder):
+    text = " ".join(f"Laika ate {n} cheeses in Moscow." for n in (3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9))
+    text += " The dog slept for 700 hours. A cat ate 2 cheeses."
+    document = Document("d", "Dogs", text)
+    found = summarize(document, encoder, question="How many cheeses did Laika eat?", ranker=NumbersRanker())
+    assert "700" in found.text and len(found.claims) == 3
+    assert "700" not in summarize(document, encoder, question="How many cheeses did Laika eat?").text
+
+
+def test_relevance_with_a_ranker_is_a_weighted_mean_of_neighbours():
+    vectors, question = np.eye(4), np.array([0, 0.6, 0.8, 0])
+    opinion = np.array([1.0, 2, 3, 4]) + NEARNESS * question
+    expected = (NEIGHBOUR * opinion[0] + opinion[1] + NEIGHBOUR * opinion[2]) / (1 + 2 * NEIGHBOUR)
+    assert relevance(vectors, question, np.array([1.0, 2, 3, 4]))[1] == pytest.approx(expected)
+    constant = relevance(vectors, np.zeros(4), np.full(4, -3.0))
+    np.testing.assert_allclose(constant, -3), "the ends are no worse than the middle"
 
 
 @given(st.lists(st.integers(1, 30), max_size=12), st.integers(1, 60))

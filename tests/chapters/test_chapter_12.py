@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from notebook_definitions import definitions
 
-from rag_lib.applications import summarization
+from rag_lib.applications import extraction, summarization
 from rag_lib.applications.grounding import Grounds
 from rag_lib.evaluation import rouge_l, rouge_n
 from rag_lib.generation.generators import Generation
@@ -41,7 +41,7 @@ def chapter() -> SimpleNamespace:
     encoder = HashEncoder()
     vectors = {"dogs": encoder.encode_passages(SOURCE)}
     chapter.near.__globals__.update(sentences={"dogs": SOURCE}, vectors=vectors, encoder=encoder)
-    chapter.near.__globals__.update(analyze=summarization.Analyzer(), forgers={"number": chapter.forge_number})
+    chapter.near.__globals__.update(analyze=extraction.Analyzer(), forgers={"number": chapter.forge_number})
     return chapter
 
 
@@ -53,10 +53,10 @@ def test_rouge(chapter, summary, reference):
 
 
 def test_textrank(chapter):
-    weights = summarization.word_overlap(SOURCE)
+    weights = extraction.word_overlap(SOURCE)
     np.testing.assert_allclose(chapter.graph_of(SOURCE), weights, atol=1e-6)
-    np.testing.assert_allclose(chapter.pagerank(weights), summarization.pagerank(weights), atol=1e-8)
-    assert sorted(chapter.textrank(SOURCE)) == summarization.textrank(SOURCE)
+    np.testing.assert_allclose(chapter.pagerank(weights), extraction.pagerank(weights), atol=1e-8)
+    assert sorted(chapter.textrank(SOURCE)) == extraction.textrank(SOURCE)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -65,16 +65,16 @@ def test_relevance_and_mmr(chapter, seed):
     vectors = rng.normal(size=(12, 4))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     question = vectors[3]
-    np.testing.assert_allclose(chapter.centrality(vectors), summarization.relevance(vectors))
-    np.testing.assert_allclose(chapter.smoothed(vectors @ question), summarization.relevance(vectors, question))
+    np.testing.assert_allclose(chapter.centrality(vectors), extraction.relevance(vectors))
+    np.testing.assert_allclose(chapter.smoothed(vectors @ question), extraction.relevance(vectors, question))
     for balance in (0.3, 0.85, 1.0):
         scores = chapter.centrality(vectors)
-        assert chapter.mmr(scores, vectors, 5, balance) == summarization.mmr(scores, vectors, 5, balance)
+        assert chapter.mmr(scores, vectors, 5, balance) == extraction.mmr(scores, vectors, 5, balance)
 
 
 @pytest.mark.parametrize("budget", [200, 400, 5000])
 def test_the_three_ways_to_keep_to_a_budget(chapter, budget, monkeypatch):
-    monkeypatch.setattr(summarization, "ABOUT", -1.0)
+    monkeypatch.setattr(extraction, "ABOUT", -1.0)
     parts = [Source("t", " ".join(f"w{i}x{j}" for j in range(80))) for i in range(11)]
     for name in ("retrieve_first", "map_reduce", "refine"):
         for question in ("", "w3x1 w3x2?"):

@@ -197,8 +197,10 @@ def check_dossiers(texts: dict[str, str], splits: dict[str, str], museum: Path) 
                 for text in (summary.summary, summary.focused):
                     for missing in leaning(text, f"{dossier.title} {dossier.text}"):
                         yield f"{summary.dossier}: a summary has {missing!r}, which the dossier lacks"
-            if bool(summary.question) != bool(summary.focused):
-                yield f"{summary.dossier}: a question without its summary, or the reverse"
+            if not bool(summary.question) == bool(summary.focused) == bool(summary.evidence):
+                yield f"{summary.dossier}: a question without its summary or its evidence, or the reverse"
+            if dossier is not None and not all(sentence in dossier.text for sentence in summary.evidence):
+                yield f"{summary.dossier}: evidence that the dossier does not have"
     for dossier in dossiers.keys() ^ summarized.keys():
         yield f"{dossier}: dossier and summary do not come together"
 

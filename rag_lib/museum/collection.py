@@ -94,12 +94,17 @@ class Dialogue:
 
 @dataclass(frozen=True)
 class Summary:
-    """A reference summary of a dossier; half of them have another one that answers a question."""
+    """A reference summary of a dossier; half of them have another one that answers a question.
+
+    Attributes:
+        evidence: the dossier's sentences that answer the question, each in part, the best one first.
+    """
 
     dossier: str
     summary: str
     question: str = ""
     focused: str = ""
+    evidence: tuple[str, ...] = ()
 
 
 # Purchases before the first day are for training, from the second on for testing, between them for validation.
@@ -192,7 +197,8 @@ def load_dossiers(museum: Path = MUSEUM) -> list[Document]:
 
 def load_summaries(split: str, museum: Path = MUSEUM) -> list[Summary]:
     """The reference summaries of a split."""
-    return [Summary(**row) for row in read_json_lines(split_file("summaries", split, museum))]
+    rows = read_json_lines(split_file("summaries", split, museum))
+    return [Summary(**row | {"evidence": tuple(row.get("evidence", ()))}) for row in rows]
 
 
 def load_products(museum: Path = MUSEUM) -> list[Product]:

@@ -6,13 +6,14 @@ conversation remembers is in its `State`; a `Conversation` keeps one and hands e
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rag_lib.applications.grounding import Claim, Grounds
-from rag_lib.applications.rewriting import ADDED, SUBTITLE, AddedNames, Exchange, Names, Rewriter
+from rag_lib.applications.rewriting import ADDED, SUBTITLE, AddedNames, Exchange, Names, Rewriter, pronouns
 from rag_lib.applications.short_answers import is_denied, opening
 from rag_lib.applications.small_talk import small_talk, without_small_talk
 from rag_lib.generation.citations import without_marks
@@ -26,6 +27,7 @@ from rag_lib.retrieval.base import check_query
 
 LONGEST_TURN = 200  # words
 MORE = 2  # sentences that "tell me more" adds
+ALONE = 1.0  # nats by which a turn must find better without the names that were added (training dialogues)
 SILENT = "The collection does not say, as far as I can tell."
 NEAREST = "What comes nearest to it:"
 UNSURE = "I am not sure, but this may be it:"
@@ -199,7 +201,8 @@ class Conversation:
 
     def answer(self, turn: str, question: str) -> Iterator[str | Reply]:
         """A reply from what retrieval finds. A sentence is checked before it is yielded."""
-        found = self.rag.find(check_query(question))
+        found = self.find(check_query(question))
+        question = found.question
         if not found.hits:
             yield Reply(turn, question, "The collection does not say anything about that.", silent=True)
             return
@@ -216,6 +219,19 @@ class Conversation:
                     if checked := guard.admit(sentence):
                         yield checked
         yield self.conclude(turn, found, generation, guard, pending)
+
+    def find(self, question: str) -> Found:
+        """What is found for a question, without the names that were added to it where it finds more without them.
+
+        Names of the old subject spoil the search for a new one ("How much is a ticket?"), and a turn that needs them
+        finds little without. So both are searched for, and the best passages' scores decide; a pronoun needs them.
+        """
+        found, bare = self.rag.find(question), ADDED.sub("", question)
+        if bare == question or pronouns(bare):
+            return found
+        alone = self.rag.find(bare)
+        first, second = (max((hit.score for hit in each.hits), default=-math.inf) for each in (alone, found))
+        return alone if first - second > ALONE * self.rag.retriever.temperature else found
 
     def conclude(self, turn: str, found: Found, generation: Generation, guard: Guard, pending: str) -> Reply:
         """The reply, when all is written."""

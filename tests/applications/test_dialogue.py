@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rag_lib.__main__ import main
 from rag_lib.applications.dialogue import (
+    ALONE,
     LONGEST_TURN,
     MORE,
     Conversation,
@@ -23,6 +24,7 @@ from rag_lib.applications.dialogue import (
     whole_sentences,
 )
 from rag_lib.generation.generators import Generation, Place
+from rag_lib.hits import Hit
 from rag_lib.indexing.documents import Document
 from rag_lib.indexing.knowledge_base import build
 from rag_lib.pipeline.rag import RAG
@@ -133,6 +135,22 @@ def test_the_name_is_remembered_and_dropped_when_the_subject_changes(library):
         conversation.say(turn)
     questions = [reply.question for reply in conversation.state.replies]
     assert questions[1] == "Was Johannes Kepler's grave found?" and questions[2] == "In which Sputnik did Laika fly?"
+
+
+@pytest.mark.parametrize(("better", "kept"), [(ALONE - 0.1, True), (ALONE + 0.1, False)])
+def test_an_old_name_is_dropped_where_more_is_found_without_it(library, better, kept):
+    conversation = talk(library, Quoter("1630", "Moscow"))
+    conversation.say("Where did Johannes Kepler die?")
+    passages = {p.document_id: p.id for p in conversation.rag.knowledge.passages.values()}
+
+    def retrieve(query, k):
+        return [Hit(passages["kepler"], 3.0)] if "Kepler" in query else [Hit(passages["laika"], 3.0 + 2 * better)]
+
+    conversation.rag.retriever = SimpleNamespace(retrieve=retrieve, temperature=2.0)
+    reply = conversation.say("How much is a grave?")
+    assert reply.question == ("How much is a grave? (Johannes Kepler)" if kept else "How much is a grave?")
+    assert reply.exchange.title == ("Johannes Kepler" if kept else "Laika")
+    assert "(" in conversation.say("What is a grave like that one?").question, "what points back needs its name"
 
 
 def test_no_is_said_where_the_sentence_says_no(library):

@@ -22,12 +22,10 @@ SENTENCES = 3
 LONGEST = 80  # words of a sentence; what never ends with a full stop is cut there
 DAMPING = 0.85  # as Mihalcea and Tarau (2004)
 MOST = 8_000  # sentences that TextRank compares with each other
-# The next five were chosen on the museum's training dossiers.
+# The next three were chosen on the museum's training dossiers.
 BALANCE = 0.95  # of MMR: 1 looks at relevance only, 0 at novelty only
 ABOUT = 0.25  # the least cosine of a question with the sentence or passage nearest to it
 READ = 12  # passages nearest to a question, whose sentences a ranker reads
-NEARNESS = 5.0  # the weight of a sentence's cosine with the question beside a ranker's log-odds
-NEIGHBOUR = 0.25  # the weight of each neighbour beside a sentence that a ranker has read
 LEANING = re.compile(
     r"""["'“‘(\[]*(?:he|she|it|its|his|her|they|their|them|this|that|these|those|such|but|yet|and|so|or|nor|however|
     then|there|another|others?|both|neither|also|even|still|instead|one|some|most)\b""",
@@ -105,16 +103,14 @@ def relevance(
 
     In general that is the cosine with the mean of all; for a question (d,) the mean of its own cosine with it and
     those of its two neighbours, because an answer seldom stands in one sentence alone. Where a ranker has read the
-    sentences (`log_odds`, (n,)), both are added, and the neighbours weigh less.
+    sentences, its `log_odds` (n,) take the place of the cosines.
     """
     if question is None:
         mean = vectors.mean(0)
         return vectors @ (mean / max(float(np.linalg.norm(mean)), 1e-12))
-    nearness = vectors @ question
     if log_odds is None:
-        return np.convolve(nearness, [1 / 3, 1 / 3, 1 / 3])[1:-1]
-    opinion = np.pad(log_odds + NEARNESS * nearness, 1, mode="edge")
-    return np.convolve(opinion, np.array([NEIGHBOUR, 1, NEIGHBOUR]) / (1 + 2 * NEIGHBOUR), mode="valid")
+        return np.convolve(vectors @ question, [1 / 3, 1 / 3, 1 / 3])[1:-1]
+    return np.convolve(np.pad(log_odds, 1, mode="edge"), [1 / 3, 1 / 3, 1 / 3], mode="valid")
 
 
 def mmr(

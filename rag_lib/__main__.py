@@ -6,6 +6,7 @@ Each command lives in its room, in `commands`.
 from __future__ import annotations
 
 import argparse
+import io
 import logging
 import os
 import sys
@@ -47,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         0 when it went well, 1 with one clear line when it did not, 2 for options that make no sense, 130 when stopped.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows "?" and the rest
     options = parser().parse_args(arguments)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # our own line says what is wrong

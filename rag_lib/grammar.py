@@ -20,6 +20,7 @@ from rag_lib.options import (
     retriever_name,
     share,
     there,
+    unused_file,
     whole,
 )
 from rag_lib.retrieval.base import PASSAGES
@@ -108,7 +109,7 @@ def parser() -> argparse.ArgumentParser:
     generation.add_argument("--generator", type=model_name, metavar="NAME")
     generation.add_argument("--beams", type=whole(1, 64), default=1)
     generation.add_argument(
-        "--predictions", type=new_file, metavar="FILE", help="write what was answered, as JSON lines"
+        "--predictions", type=unused_file, metavar="FILE", help="write what was answered, as JSON lines"
     )
     generation.set_defaults(command="evaluation.commands:generation")
 
@@ -119,7 +120,7 @@ def parser() -> argparse.ArgumentParser:
     )
     retrieval.add_argument("--split", metavar="NAME", help="the file in qrels (default: test, or the only one)")
     retrieval.add_argument("--encoder", type=model_name, metavar="NAME")
-    retrieval.add_argument("--figures", type=new_file, metavar="FILE", help="write those of each query, as JSON lines")
+    retrieval.add_argument("--figures", type=unused_file, metavar="FILE", help="write each query's, as JSON lines")
     retrieval.set_defaults(command=evaluate_retrieval)
 
     service = kinds.add_parser("service", help="a running service, again and again: an alarm when its quality falls")

@@ -105,6 +105,14 @@ def new_file(text: str) -> Path:
     return Path(text)
 
 
+def unused_file(text: str) -> Path:
+    """A file that can be written and is not there yet: nothing of the user's is overwritten."""
+    path = new_file(text)
+    if is_there(path):
+        raise argparse.ArgumentTypeError(f"{text} is there already, and nothing is overwritten: name another file")
+    return path
+
+
 def is_there(path: str | Path) -> bool:
     """Whether there is something of this name; not where it is no name, or too long for one."""
     try:

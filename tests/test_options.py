@@ -29,6 +29,7 @@ ODD = {
     "ask x --encoder 'my model'": "a model's name is like owner/name",
     "ask x --encoder /nowhere/model": "there is no folder '/nowhere/model'",
     "evaluate generation file --predictions {long}": "cannot be written (File name too long)",
+    "evaluate generation file --predictions file": "file is there already, and nothing is overwritten",
     "index --index {long}/{long}": "cannot be written",
     "ask x --generator ''": "a model's name is like owner/name",
     "ask x --generator 'a b/c'": "a model's name is like owner/name",

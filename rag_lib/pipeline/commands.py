@@ -16,7 +16,7 @@ from rag_lib.indexing.store import load, open_folder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.pipeline.rag import RAG, Answer, Citation
 from rag_lib.retrieval.base import check_query
-from rag_lib.retrieval.catalogue import make_retriever
+from rag_lib.retrieval.catalogue import check_retriever, make_retriever
 from rag_lib.text import shown
 
 
@@ -42,7 +42,7 @@ def stands(citation: Citation, said: str) -> list[str]:
     """The sentence of a citation, unless that is all that was said, and where it is to be found."""
     passage = citation.passage
     sentence = [] if citation.sentence == said else [f'Sentence: "{shown(citation.sentence, None)}"']
-    place = f"{passage.document_id}, characters {citation.start} to {citation.end}"
+    place = f"{passage.document_id}, characters {citation.start} to {citation.end} of the text as read"
     return [*sentence, f"Source:   {passage.title} ({place})"]
 
 
@@ -50,10 +50,11 @@ def opened(options: argparse.Namespace) -> tuple[RAG, Encoder]:
     """The pipeline that a command's options name, and its encoder."""
     museum = options.documents == ARTICLES and not options.index
     encoder = make_encoder(options.encoder or (MUSEUM_ENCODER if museum else None))
-    generator = make_generator(options.generator, Decoding(half=None))  # before the texts are embedded
-    if options.index:
-        knowledge = load(options.index, encoder)
-    else:
+    # What may be missing comes first, and what takes long comes last: embedding the texts.
+    knowledge = load(options.index, encoder) if options.index else None
+    check_retriever(options.retriever)
+    generator = make_generator(options.generator, Decoding(half=None))
+    if knowledge is None:
         knowledge = open_folder(options.documents, encoder, progress=True)
     report(knowledge.skipped)
     report_cut(knowledge.cut)

@@ -113,6 +113,18 @@ PUBLISHED = "cross-encoder/"  # how the names of cross-encoders on the hub begin
 OTHERS = f"{PUBLISHED}… of the hub, or the folder of a cross-encoder or a DPR that you trained"
 
 
+def check_retriever(name: str) -> None:
+    """Looks for the model of a retriever that is named by it, before anything is embedded.
+
+    Raises:
+        ModelUnavailable: a cross-encoder of the hub is not there.
+    """
+    if name.startswith(PUBLISHED):
+        from rag_lib.retrieval.rerankers import CrossEncoderReranker
+
+        CrossEncoderReranker(name)
+
+
 def make_retriever(name: str, knowledge: KnowledgeBase, encoder: Encoder, half: bool | None = False) -> Retriever:
     """A retriever by one of the names in RETRIEVERS, a cross-encoder of the hub by its name, or a folder's.
 

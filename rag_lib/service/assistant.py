@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rag_lib.applications.dialogue import Conversation, Reply, State
@@ -114,7 +114,7 @@ class Assistant:
         plain: Encoder | None = None,
         shop: ShopAssistant | None = None,
         visitors: Mapping[str, Visitor] | None = None,
-        dossiers: Mapping[str, Document] | None = None,
+        dossiers: Sequence[Document] = (),
         kept_answers: int = 1000,
         kept_conversations: int = 200,
         k: int = PASSAGES,
@@ -123,7 +123,7 @@ class Assistant:
         self.collection, self.encoder, self.generator, self.k = collection, encoder, generator, k
         self.retriever = retriever
         self.plain, self.shop = plain or encoder, shop
-        self.visitors, self.dossiers = dict(visitors or {}), dict(dossiers or {})
+        self.visitors, self.dossiers = dict(visitors or {}), {d.id: d for d in dossiers}
         self.cache = AnswerCache(kept_answers)
         self.conversations = Conversations(kept_conversations)
         self.told: OrderedDict[tuple[Reader, str], Told] = OrderedDict()
@@ -162,14 +162,15 @@ class Assistant:
         return told
 
     def judged(self, reader: Reader, answer_id: str) -> Told:
-        """An answer that was told to this reader, which they now judge.
+        """An answer that was told to this reader, which they now judge: once, or its rows would contradict each other.
 
         Raises:
-            Unknown: it is not remembered.
+            Unknown: it is not remembered, or was judged already.
         """
-        told = self.told.get((reader, answer_id))
+        with self.lock:
+            told = self.told.pop((reader, answer_id), None)
         if told is None:
-            raise Unknown("this answer is not remembered any more: ask again")
+            raise Unknown("this answer was judged already, or is not remembered any more: ask again")
         return told
 
     def kept(self, reader: Reader, question: str) -> Told | None:

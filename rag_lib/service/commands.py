@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.commands import report
 from rag_lib.indexing.documents import Document, folder_digest, load_documents
 from rag_lib.indexing.encoders import make_encoder
+from rag_lib.indexing.live.collection import is_changed
 from rag_lib.indexing.remembering import RememberingEncoder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import load_dossiers, load_products, load_visitors
@@ -28,11 +30,27 @@ from rag_lib.service.settings import TOKEN_VARIABLE, Settings
 
 
 def kept_in(options: argparse.Namespace, encoder: Encoder) -> Path:
-    """The folder of the live collection: the one that was named, else one in the cache for just these files."""
+    """The folder of the live collection: the one that was named, else one in the cache for just these files.
+
+    Where the files are not what they were, changes made before are kept beside it, and it is said where.
+    """
     if options.index:
         return options.index
-    key = f"{options.documents.resolve()}\0{folder_digest(options.documents)}\0{encoder.name}"
-    return private_cache("live") / hashlib.sha256(key.encode()).hexdigest()[:16]
+    home = private_cache("live") / key(options.documents.resolve(), encoder.name)
+    kept = home / key(folder_digest(options.documents))
+    for other in sorted(home.glob("*")):
+        if other != kept and is_changed(other):
+            print(
+                f"note: the files in {options.documents} have changed, so changes made while they were served before "
+                f"are not in what is served now; they are kept: --index {other}",
+                file=sys.stderr,
+            )
+    return kept
+
+
+def key(*parts: object) -> str:
+    """A short name for things, made of their own."""
+    return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()[:16]
 
 
 def documents_of(folder: Path) -> Iterator[Document]:
@@ -63,8 +81,8 @@ def open_assistant(options: argparse.Namespace, settings: Settings) -> Assistant
         return Assistant(collection, encoder, generator, **kept)
     visitors = load_visitors()
     shop = ShopAssistant(load_products(), visitors, plain)
-    dossiers = {f"dossier: {d.title}": d for d in load_dossiers()}
-    return Assistant(collection, encoder, generator, plain, shop, {v.id: v for v in visitors}, dossiers, **kept)
+    named = {v.id: v for v in visitors}
+    return Assistant(collection, encoder, generator, plain, shop, named, load_dossiers(), **kept)
 
 
 def serve(options: argparse.Namespace) -> None:

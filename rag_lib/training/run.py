@@ -77,6 +77,19 @@ def load_state(
     return progress
 
 
+def check_free(folder: Path, unit: str) -> None:
+    """Whether a run may begin in a folder: a killed run may have left rows of its log there, and nothing else.
+
+    Raises:
+        CheckpointUnusable: there is a log, or there are weights, that no killed run left.
+    """
+    log = folder / LOG
+    rows = log.read_bytes().splitlines(keepends=True) if log.is_file() else []
+    whole = [row for row in rows if row.endswith(b"\n")]  # the last one may be torn
+    if (folder / BEST).exists() or not all(row.startswith(f'{{"{unit}": '.encode()) for row in whole):
+        raise CheckpointUnusable(f"{folder} holds a {LOG} or {BEST} of something else: name another folder")
+
+
 class TrainingRun:
     """What is trained in a folder, and how far it has come.
 
@@ -91,7 +104,8 @@ class TrainingRun:
         half: what the losses are computed with, where that is not the modules themselves.
 
     Raises:
-        CheckpointUnusable: the checkpoint there is damaged, another model's, or of another run.
+        CheckpointUnusable: the checkpoint there is damaged, another model's, or of another run; or there is none, but
+            files that a run would overwrite.
         ValueError: several processes see different folders.
     """
 
@@ -116,6 +130,8 @@ class TrainingRun:
         self.made_of = zlib.crc32(repr(made_of).encode())
         fresh = {unit: 0, "seconds": 0.0, "best": -1.0, "waited": 0, "made_of": self.made_of}
         progress = load_state(folder / CHECKPOINT, modules, self.optimizer) or fresh
+        if progress is fresh:
+            check_free(folder, unit)
         if progress.get("made_of") != self.made_of:
             raise CheckpointUnusable(
                 f"{folder / CHECKPOINT} belongs to a run with other settings or data; remove it to start anew"

@@ -26,7 +26,7 @@ TOKEN = "0123456789abcdef"
 
 @pytest.fixture
 def assistant(tmp_path, documents) -> Assistant:
-    return open_service(tmp_path, documents, dossiers={"long": Document("long", "Long", " ".join(TEXTS.values()))})
+    return open_service(tmp_path, documents, dossiers=[Document("long", "Long", " ".join(TEXTS.values()))])
 
 
 @pytest.fixture
@@ -137,6 +137,11 @@ def test_a_summary_holds_sentences_of_the_text(client, body):
     assert made["sentences"] and all(s["sentence"] in " ".join(TEXTS.values()) for s in made["sentences"])
 
 
+def test_every_dossier_that_is_listed_can_be_summarized(client):
+    for listed in client.get("/documents").json()["dossiers"]:
+        assert client.post("/summarize", json={"document": listed["id"]}).json()["title"] == listed["title"]
+
+
 @pytest.mark.parametrize("body", [{}, {"text": "A.", "document": "laika"}, {"text": " \n"}])
 def test_a_summary_of_nothing_is_refused(client, body):
     assert client.post("/summarize", json=body).status_code == 422
@@ -163,19 +168,21 @@ def test_without_a_shop_nothing_is_recommended(client):
 
 
 def test_judgements_become_rows_to_evaluate_on(client, settings):
-    answer = client.post("/ask", json={"question": QUESTION}).json()
+    asked = lambda: client.post("/ask", json={"question": QUESTION}).json()  # noqa: E731
+    answer, other, third, fourth = (asked() for _ in range(4))
     nowhere = client.post("/ask", json={"question": "Did Laika paint Sputnik pictures?"}).json()
     judge = lambda **body: client.post("/feedback", json=body).json()  # noqa: E731
     assert judge(answer=answer["id"], verdict="right") == {"kept": True, "row": True}
-    assert judge(answer=answer["id"], verdict="wrong", correction="3 November 1957") == {"kept": True, "row": True}
+    assert judge(answer=other["id"], verdict="wrong", correction="3 November 1957") == {"kept": True, "row": True}
     assert judge(answer=nowhere["id"], verdict="not in the documents") == {"kept": True, "row": True}
-    assert judge(answer=answer["id"], verdict="wrong") == {"kept": True, "row": False}
-    assert judge(answer=answer["id"], verdict="wrong", correction="in no passage") == {"kept": True, "row": False}
+    assert judge(answer=third["id"], verdict="wrong") == {"kept": True, "row": False}
+    assert judge(answer=fourth["id"], verdict="wrong", correction="in no passage") == {"kept": True, "row": False}
     rows = read_rows(settings.feedback)
     assert [row.texts for row in rows] == [[answer["answer"]], ["3 November 1957"], []]
     assert all(text in row.context for row in rows for text in row.texts)
     assert settings.feedback.stat().st_mode & 0o077 == 0
-    assert client.post("/feedback", json={"answer": "unknown", "verdict": "right"}).status_code == 404
+    for unknown in ("unknown", answer["id"]):  # one judgement contradicts no other
+        assert client.post("/feedback", json={"answer": unknown, "verdict": "right"}).status_code == 404
 
 
 @pytest.mark.parametrize(

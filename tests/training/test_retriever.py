@@ -343,6 +343,20 @@ def test_a_checkpoint_of_another_run_is_refused(tiny, tmp_path):
         train(OneTower(SentenceEncoder(tiny), 24), negatives(), tmp_path, SETTINGS)
 
 
+@pytest.mark.parametrize("name", ["log.jsonl", "best.safetensors"])
+def test_nothing_of_the_users_is_overwritten(tiny, tmp_path, name):
+    (tmp_path / name).write_text('{"my": "diary"}\n{"step": 1, "seconds": 2}\n')
+    with pytest.raises(CheckpointUnusable, match="name another folder"):
+        train(OneTower(SentenceEncoder(tiny), 24), negatives(), tmp_path, SETTINGS)
+    assert (tmp_path / name).read_text().startswith('{"my": "diary"}') and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_anew(tiny, tmp_path):
+    (tmp_path / "log.jsonl").write_text('{"step": 7, "seconds": 2.0, "loss": 0.5}\n{"step": 8, "sec')
+    train(OneTower(SentenceEncoder(tiny), 24), negatives(), tmp_path, SETTINGS)
+    assert '"step": 7, "seconds": 2.0' not in (tmp_path / "log.jsonl").read_text()
+
+
 def work(rank: int, folder: Path, tiny: str) -> None:
     """One of two processes that share a training run."""
     torch.set_num_threads(1)

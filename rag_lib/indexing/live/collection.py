@@ -17,6 +17,7 @@ Three decisions carry it:
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -47,7 +48,7 @@ from rag_lib.indexing.live.versions import (
     recovered,
     save_base,
 )
-from rag_lib.indexing.store import FILE, IndexUnusable, check_ours
+from rag_lib.indexing.store import FILE, IndexUnusable, check_ours, head_of
 
 LOG = "changes.log"
 
@@ -59,6 +60,13 @@ class Change:
     kind: Literal["added", "replaced", "unchanged", "removed"]
     version: int
     passages: int
+
+
+def is_changed(folder: Path) -> bool:
+    """Whether a folder holds a collection that was changed since it was made, by its log and its base's version."""
+    log, head = folder / LOG, head_of(folder / FILE)
+    about = json.loads(head.get("about", "{}")) if head.get("format") == FORMAT else {}
+    return (log.is_file() and log.stat().st_size > 0) or int(about.get("version", 0)) > 0
 
 
 class LiveCollection:

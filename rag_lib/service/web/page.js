@@ -284,7 +284,7 @@ onSubmit($("shop-form"), $("products"), async (form) => {
 async function showDocuments() {
   const all = await call("GET", "documents");
   const chosen = $("dossier-document").value;
-  const options = [...all.dossiers, ...all.documents].map((d) => make("option", { value: d.id }, d.passages ? d.title : d.id));
+  const options = [...all.dossiers, ...all.documents].map((d) => make("option", { value: d.id }, d.passages ? d.title : `Dossier: ${d.title}`));
   $("dossier-document").replaceChildren($("dossier-document").firstElementChild, ...options);
   $("dossier-document").value = chosen;
   $("adding").hidden = !all.changeable;

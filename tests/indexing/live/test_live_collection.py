@@ -15,7 +15,7 @@ from rag_lib.indexing import Change, LiveCollection
 from rag_lib.indexing.documents import Document
 from rag_lib.indexing.knowledge_base import KnowledgeBase, build
 from rag_lib.indexing.live.change_log import ChangeLog
-from rag_lib.indexing.live.collection import LOG
+from rag_lib.indexing.live.collection import LOG, is_changed
 from rag_lib.indexing.store import FILE, IndexUnusable, load, save
 from rag_lib.retrieval.catalogue import make_retriever
 
@@ -326,3 +326,14 @@ def test_a_log_is_opened_by_windows_own_lock_where_there_is_no_other(tmp_path, m
     monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(LK_NBLCK=2, locking=lambda *a: asked.append(a[1:])))
     ChangeLog(tmp_path / LOG).close()
     assert asked == [(2, 1)]
+
+
+def test_it_shows_whether_a_folder_was_changed_since_it_was_made(tmp_path):
+    folder = tmp_path / "live"
+    assert not is_changed(folder)
+    with LiveCollection.open(folder, HashEncoder(), [Document("a", "A", "One moon.")]) as collection:
+        assert not is_changed(folder)
+        collection.put(Document("b", "B", "Two moons."))
+        assert is_changed(folder)
+        collection.compact()
+    assert is_changed(folder) and not is_changed(tmp_path)

@@ -209,8 +209,7 @@ class Conversation:
         guard = Guard(found, self.encoder)
         pending, generation = "", None
         logs = self.rag.source_logs(found, found.sources)
-        asked = ADDED.sub("", question)  # names in brackets are there to find with, and puzzle a reader
-        for piece in self.rag.generator.stream(asked, found.sources, logs):
+        for piece in self.rag.generator.stream(question, found.sources, logs):
             if isinstance(piece, Generation):
                 generation = piece
             elif not self.rag.threshold:  # else it may yet be kept back

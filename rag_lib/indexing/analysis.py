@@ -33,6 +33,14 @@ STOP_WORDS = frozenset(
 )
 
 
+# Words that a question may consist of without asking anything: "tell me", "what about that one?".
+EMPTY_WORDS = (
+    "i me my you your we us our he him she please tell ask say said show explain describe give know think mean want "
+    "like any anything some something somebody anybody everything one ones about else more can could would should may "
+    "might must shall am being thing things just so well then also too ok okay yes hello hi hey thanks thank sorry"
+)
+
+
 OWN = threading.local()  # a stemmer of PyStemmer keeps what it has seen, and is not made for several threads
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from rag_lib.indexing.analysis import Analyzer
+from rag_lib.indexing.analysis import EMPTY_WORDS, Analyzer
 from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.bm25 import BM25
 from rag_lib.indexing.budget import Fitted, fit, generator_budget
@@ -80,7 +80,8 @@ class KnowledgeBase:
 
         Words that every question has are no content, and a letter or a digit alone is none ("V-2" is).
         """
-        terms = replace(self.settings.analyzer, stop_words=True)(question)
+        analyze = replace(self.settings.analyzer, stop_words=True)
+        terms = set(analyze(question)) - set(analyze(EMPTY_WORDS))
         known = {term for term in terms if term in self.bm25.terms}
         return any(len(term) > 1 for term in known) or (len(known) > 1 and any(map(str.isalpha, known)))
 

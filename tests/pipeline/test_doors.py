@@ -50,6 +50,13 @@ def test_words_that_every_question_has_are_no_content_even_where_they_are_indexe
     assert not knowledge.knows("who was the") and knowledge.knows("who was the dog")
 
 
+@pytest.mark.parametrize("question", ["tell me", "please", "what about that one?", "Is there any?", "Can you say more?"])
+def test_words_that_ask_nothing_find_nothing(question):
+    text = "Please tell me any one thing about the dog, can you? There is more to say."
+    knowledge = build([Document("a", "A", text)], HashEncoder())
+    assert not knowledge.knows(question) and knowledge.knows(f"{question} dog")
+
+
 CALLS = {
     "ask(None)": lambda rag: rag.ask(None),
     "ask(5)": lambda rag: rag.ask(5),

@@ -74,7 +74,8 @@ def test_a_plan_has_room_and_time_enough(chapter, way, passages, questions, copi
     each, looked_at, cheaper = chapter.WAY[way]
     assert machines == max(memory, compute, copies) and euros > 0
     assert machines * chapter.MACHINE["memory"] * chapter.USE >= passages * each * copies
-    busy = questions * passages * looked_at * cheaper * chapter.COSTS["compare_s"]
+    search = passages * looked_at * cheaper * chapter.COSTS["compare_s"]
+    busy = questions * (search + chapter.COSTS["answer_s"])
     assert machines * chapter.MACHINE["cores"] * chapter.USE * (1 + 1e-9) >= busy
     assert chapter.plan(2 * passages, questions, way, copies)[2] >= machines
 

@@ -25,7 +25,7 @@ from rag_lib.applications.rewriting import (
     concatenated,
 )
 from rag_lib.files import ARTICLES, MUSEUM, read_json_lines, write_json_lines
-from rag_lib.generation.catalogue import make_generator
+from rag_lib.generation.catalogue import ASKED, make_generator
 from rag_lib.generation.chat import ChatGenerator
 from rag_lib.generation.citations import without_marks
 from rag_lib.generation.generators import Generator
@@ -177,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m rag_lib.museum.conversations", description=__doc__.splitlines()[0])
     parser.add_argument("--splits", nargs="+", choices=SPLITS, default=["validation", "test"])
     parser.add_argument("--retriever", default=DEFAULT, metavar="NAME")
-    parser.add_argument("--generator", metavar="NAME")
+    parser.add_argument("--generator", default=ASKED, metavar="NAME", help=f"what replies (default: {ASKED})")
     parser.add_argument("--chat", action="store_true", help="let the chat model rewrite too, which takes long")
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="FOLDER")
     options = parser.parse_args(arguments)

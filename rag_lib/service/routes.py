@@ -52,7 +52,7 @@ from rag_lib.service.work import Refused
 from rag_lib.text import shown
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "No JSON."},
+    400: {"model": Problem, "description": "The body cannot be read."},
     401: {"model": Problem, "description": "The token is missing or wrong."},
     403: {"model": Problem, "description": "A page from elsewhere asks, or a reader what only the owner may."},
     404: {"model": Problem, "description": "What the request names is not there."},

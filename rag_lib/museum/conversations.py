@@ -29,6 +29,7 @@ from rag_lib.generation.catalogue import ASKED, make_generator
 from rag_lib.generation.chat import ChatGenerator
 from rag_lib.generation.citations import without_marks
 from rag_lib.generation.generators import Generator
+from rag_lib.generation.verdicts import NO, YES
 from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.encoders import make_encoder
 from rag_lib.indexing.knowledge_base import KnowledgeBase
@@ -117,7 +118,9 @@ def is_supported(reply: Reply, encoder: Encoder) -> bool:
     source = [text[a:b] for text in passages.values() for a, b in sentence_spans(text)]
     text = without_marks(reply.text)
     sentences = [text[a:b] for a, b in sentence_spans(text)]
-    stated = [s for s in sentences if not any(s.strip(".").lower() in each.lower() for each in source) and s != "No."]
+    said = {f"{YES}.", f"{NO}."}  # judged by whether the sentence after it answers
+    quoted = [s for s in sentences if any(s.strip(".").lower() in each.lower() for each in source)]
+    stated = [s for s in sentences if s not in quoted and s not in said]
     return all(claim.supported for claim in Grounds(source, encoder).check(stated))
 
 

@@ -24,7 +24,7 @@ OPEN = frozenset(
 # … and these only with a capital, because many are words too: "Rep. King", "He did one more rep. Maria laughed."
 NAMED = frozenset(
     """hon rt ven rep reps pres sens gens revs govs cols capts lts sgts mme mmes mlle mlles mgr sra sras sres srta dra
-    dña profa lic arq fr br bp abp hr hrn frl ing kfm dipl doz mag sig dott pvt pte pfc spc cpl lcpl ssgt msgt gysgt brig
+    dña profa lic arq fr br bp abp hr hrn frl ing kfm dipl doz sig dott pvt pte pfc spc cpl lcpl ssgt msgt gysgt brig
     bgen ltcol cmdt cdr comdr cdre radm vadm ens cwo ofc supt insp det dep asst assoc amb atty secy chmn dir cllr ald
     flt sqn wg gp ldr snr jnr ste sta sto sts pt pts pto pta mtn mtns gt lk""".split()
 )

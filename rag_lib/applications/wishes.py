@@ -18,6 +18,7 @@ MAX_WORDS = 150  # an encoder reads no more than about so many
 OPEN_AGE = 99  # the upper age of products that are for everybody
 CENT = 0.01
 TERMS = Analyzer()
+LINKING = frozenset({"about", "from", "made"})  # in "books about Mars" only the others must be in a product's text
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Wish:
         ages: the youngest and the oldest, in years, for whom it must be suitable; None where no age was named.
         price_min, price_max: in euros, both included.
         in_stock: it must be in stock.
-        without: what it must not be: none of these may be its category or stand in its title or its topics.
+        without: what it must not be: none of these may be its category or stand in its title or its topics, where
+            "books about the Moon" are the products of which both words are said.
     """
 
     about: str = ""
@@ -53,7 +55,7 @@ class Wish:
     def excludes(self, product: Product) -> bool:
         """Whether a product is one of the things that were not wanted."""
         terms = set(TERMS(f"{product.title} {product.category} {' '.join(product.topics)}")) if self.without else set()
-        return any(unwanted and unwanted <= terms for unwanted in (set(TERMS(thing)) for thing in self.without))
+        return any(unwanted and unwanted <= terms for unwanted in (set(TERMS(t)) - LINKING for t in self.without))
 
     def __str__(self) -> str:
         parts = [f"about “{self.about}”"] if self.about else []
@@ -167,17 +169,31 @@ PRICE_PATTERNS: dict[str, Callable[..., Prices]] = {
     rf"(?:\bfor\s)?({PRICE})": lambda x: (0.0, money(x)),
 }
 IN_STOCK = r"\b(?:(?:that|which)\s(?:is|are)\s|must\sbe\s|only\s)*(?:in\sstock|available(?:\snow)?)\b(?:\sonly\b)?"
-THING = r"(?:(?:a|an|the|any|another|more)\s)*((?:[\w'’-]+\s)??[\w'’-]+)"
+ARTICLE = r"(?:(?:a|an|the|any|another|more)\s)*"
+WORD = r"(?:\d{1,3}(?:,\d{3})+|[\w'’-]+)"
+THING = rf"(?:{WORD}\s)??{WORD}"
+THINGS = rf"{THING}(?:\s(?:or|nor)\s{ARTICLE}{THING})?"
+OF = r"\s(?:on|of|with|from|made\s(?:of|from))\s"
+ABOUT = rf"(?:\sabout\s|{OF})"
+TOPICS = (
+    rf"(?!(?:it|them)\b)(?:{WORD}\s){{0,3}}?{WORD}(?:\s(?:or|nor)\s(?:{WORD}\s){{0,2}}?{WORD})?"
+    rf"(?:\sand\s(?!(?:some|any)(?:thing)?\b|no\b|not\b){WORD}(?=\s*(?:$|[;!?)|]|[,.](?!\d)|\bplease\b)))?"
+)
+IT = r"(?:\s(?:about|on|of|in|with|from)\s(?:it|them)\b)?"
+ENDED = r"(?=\s*(?:$|[;!?)|]|[,.](?!\d)|\b(?:and|but|please|for|in|that|which|who|with|he|she|they|i|we{})\b))"
 # What is not wanted: "no books", "anything but the Moon". Not "not too large", of which no product speaks.
 UNWANTED = (
-    r"\b(?:but\s)?(?:(?:do|does)(?:n['’]t|\snot)\s(?:like|want|need)|hates?|dislikes?|not|no|nothing|without|"
-    r"(?:any|every)thing\s(?:but|except)|except(?:\sfor)?|other\sthan|"
-    r"(?:has|have|got)\s(?:enough|plenty\sof|too\smany))\s(?:about\s|with\s|of\s|on\s)?"
-    r"(?!(?:too|very|so|sure|matter|ideas?|preference|limit|older|younger|more|less|over|under|above|below|just|only|"
+    r"\b(?:but\s)?(?:(?:do|does)(?:n['’]t|\snot)\s(?:like|want|need)|hates?|dislikes?|"
+    r"(?:not|isn['’]t)(?:\s(?:interested\sin|fond\sof|into))?|no|nothing|without|"
+    r"(?:any|every|some)thing\s(?:but|except|other\sthan)|except(?:\sfor)?|other\sthan|"
+    r"(?:has|have|got)\s(?:enough|plenty\sof|too\smany))\s(?:about\s|with\s|of\s|on\s|from\s)?"
+    r"(?!(?:too|very|so|sure|matter|ideas?|preference|limit|older|younger|less|over|under|above|below|just|only|"
     r"necessarily|for|to|if|needs?|like|likes|want|know|think|care|mind|have|problem|hurry|yet|all|that|many|much|"
-    rf"really|quite|\d)\b){THING}(?:\s(?:or|nor)\s{THING})?"
-    r"(?=\s*(?:$|[,.;!?)|]|\b(?:and|but|please|for|in|that|which|who|with|he|she|they|i|we)\b))"
+    rf"really|quite|more(?!\s(?!than\b|expensive\b)\w)|\d)\b){ARTICLE}({THINGS}(?:{ABOUT}{TOPICS})?){IT}"
+    + ENDED.format("")
 )
+# "Something without small parts about Mars" is about Mars, but "without books about Mars" is not.
+LACKING = rf"(?<=\w\s)without\s{ARTICLE}({THINGS}(?:{OF}{TOPICS})?){IT}" + ENDED.format("|about")
 FOREIGN = rf"[$£]\s?\d|{NUMBER}\s?(?:\$|£|dollars?\b|pounds?\b|bucks\b|usd\b|gbp\b)"
 # Words that say nothing of what is wanted where they stand at the edge of what is left.
 FILLERS = frozenset(
@@ -222,6 +238,15 @@ def prices_in(text: str) -> tuple[str, Prices]:
     return text, (low, high)
 
 
+def each_thing(phrase: str) -> list[str]:
+    """Each of the things in a phrase: "books on Mars or Venus" are "books on Mars" and "books on Venus"."""
+    link = re.search(ABOUT, phrase, re.I)
+    things, topics = (phrase[: link.start()], phrase[link.end() :]) if link else (phrase, "")
+    things = re.split(rf"\s(?:or|nor)\s{ARTICLE}", things, flags=re.I)
+    topics = re.split(r"\s(?:or|nor|and)\s", topics, flags=re.I)
+    return [f"{thing}{link.group()}{topic}" if link else thing for thing in things for topic in topics]
+
+
 def without_fillers(text: str) -> str:
     """What a wish is about: the pieces between the filters, without the small words at their edges."""
     pieces = []
@@ -253,6 +278,6 @@ def parse_wish(text: str) -> Wish:
     text = re.sub(r"\bbudget is\b", "budget of", text, flags=re.I)  # or it would be an age, as in "she is 20"
     text, ages = ages_in(text)
     text, (low, high) = prices_in(text)
-    text, unwanted = taken(text, {UNWANTED: lambda *things: things})
+    text, unwanted = taken(text, {LACKING: each_thing, UNWANTED: each_thing})
     without = tuple(thing for things in unwanted for thing in things)
     return Wish(without_fillers(text), ages, low, high, bool(in_stock), without)

@@ -56,9 +56,54 @@ def in_words(n: int) -> str:
         ("a lamp, nothing with soft toys", Wish("lamp", without=("soft toys",))),
         ("a poster, not too large", Wish("poster, not too large")),
         ("no more than 20 euros", Wish("", None, 0, 20)),
+        ("nothing more, please", Wish("nothing more")),
     ],
 )
 def test_wishes(text, wish):
+    assert parse_wish(text) == wish
+
+
+@pytest.mark.parametrize(
+    ("text", "wish"),
+    [
+        ("no books about the Moon", Wish("", without=("books about the Moon",))),
+        ("anything but the Moon, no books about it", Wish("", without=("Moon", "books"))),
+        ("no puzzles with dinosaurs please", Wish("", without=("puzzles with dinosaurs",))),
+        ("not a book about rockets", Wish("", without=("book about rockets",))),
+        ("something without small parts about Mars", Wish("Mars", without=("small parts",))),
+        ("I don't want posters of planets", Wish("", without=("posters of planets",))),
+        (
+            "for a 6-year-old, no books about rockets, under 20 euros",
+            Wish("", (6, 6), 0, 19.99, without=("books about rockets",)),
+        ),
+        ("no books on Mars or Venus", Wish("", without=("books on Mars", "books on Venus"))),
+        ("no books or puzzles about the Moon", Wish("", without=("books about the Moon", "puzzles about the Moon"))),
+        ("no books about stars and planets", Wish("", without=("books about stars", "books about planets"))),
+        ("no books about stars and something about Mars", Wish("Mars", without=("books about stars",))),
+        ("no books about the Moon but something about Mars", Wish("Mars", without=("books about the Moon",))),
+        ("not another mug with stars on it", Wish("", without=("mug with stars",))),
+        ("please no jigsaws of the Milky Way", Wish("", without=("jigsaws of the Milky Way",))),
+        ("anything except books about black holes", Wish("", without=("books about black holes",))),
+        ("something other than books about Saturn", Wish("", without=("books about Saturn",))),
+        ("he hates books about the Sun", Wish("", without=("books about the Sun",))),
+        ("she has enough posters of planets", Wish("", without=("posters of planets",))),
+        ("anything but a book on comets, in stock", Wish("", in_stock=True, without=("book on comets",))),
+        ("no puzzles with 1,000 pieces", Wish("", without=("puzzles with 1,000 pieces",))),
+        ("no soft toys with batteries and no books", Wish("", without=("soft toys with batteries", "books"))),
+        ("no more T-shirts from NASA, please", Wish("", without=("T-shirts from NASA",))),
+        (
+            "without books about Apollo 11 or the Moon",
+            Wish("", without=("books about Apollo 11", "books about the Moon")),
+        ),
+        ("no toys made of plastic", Wish("", without=("toys made of plastic",))),
+        ("I'm not interested in books about Mars", Wish("", without=("books about Mars",))),
+        ("a mug without a picture of the Moon", Wish("mug", without=("picture of the Moon",))),
+        ("a poster without the Moon on it", Wish("poster", without=("Moon",))),
+        ("a book about Mars, not about the Moon", Wish("book about Mars", without=("Moon",))),
+        ("no books, no puzzles, about Mars", Wish("Mars", without=("books", "puzzles"))),
+    ],
+)
+def test_what_unwanted_things_are_about_is_not_wanted(text, wish):
     assert parse_wish(text) == wish
 
 
@@ -147,6 +192,8 @@ MUG = Product("p", "Mug", "home", 19.99, 6, 99, ("moon",), "A mug.")
         ("for a six-year-old", True), ("for a five-year-old", False), ("for a toddler", False), ("for an adult", True),
         ("for my 5 and 7 year olds", False), ("for a 105-year-old", True), ("in stock", True),
         ("no mugs", False), ("nothing about the Moon", False), ("no moon rocks", True), ("not for the home", True),
+        ("no mugs about the Moon", False), ("no mugs with moons or stars", False), ("no mugs about Mars", True),
+        ("no books about the Moon", True),
     ],
 )  # fmt: skip
 def test_filters(text, allowed):

@@ -10,10 +10,11 @@ import os
 import stat
 import sys
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from rag_lib.text import well_formed_values
+from rag_lib.text import kind, well_formed_values
 
 LIBRARY = Path(__file__).resolve().parent
 DATA = next(filter(Path.is_dir, (LIBRARY / "data", LIBRARY.parent / "data")), LIBRARY.parent / "data")  # wheel, clone
@@ -43,6 +44,23 @@ def private_cache(name: str) -> Path:
         folder.mkdir(exist_ok=True)
         folder.chmod(0o700)
     return folder
+
+
+def check_path(path: str | Path, what: str) -> Path:
+    """The path of a file or a folder.
+
+    Args:
+        what: what it is of, for the message.
+
+    Raises:
+        TypeError: it is neither a text nor a path.
+        ValueError: the name is empty, which would be that of the working directory.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise TypeError(f"the name of {what} is a text or a path, not {kind(path)}")
+    if not str(path).strip():
+        raise ValueError(f"the name of {what} is empty; the working directory is '.'")
+    return Path(path)
 
 
 def sha256_of(path: Path) -> str:
@@ -121,6 +139,19 @@ class BadLine(ValueError):
         super().__init__(f"{path}, line {number}: {reason}")
 
 
+def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file with their numbers, from 1; a name that ends with .gz is unpacked.
+
+    Raises:
+        OSError: the file cannot be read, or not be unpacked.
+    """
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
+            yield from enumerate(file, start=1)
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise OSError(f"{path} cannot be unpacked ({error})") from error
+
+
 def json_lines(path: Path, broken: list[BadLine] | None = None) -> Iterator[tuple[int, object]]:
     """The values of a file of JSON lines with the numbers of their lines, from 1.
 
@@ -133,23 +164,22 @@ def json_lines(path: Path, broken: list[BadLine] | None = None) -> Iterator[tupl
         BadLine: a line is not JSON.
         OSError: the file cannot be read.
     """
-    with (gzip.open if path.suffix == ".gz" else open)(path, "rb") as file:
-        for number, line in enumerate(file, start=1):
-            line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line)
-                if b"\\ud" in line.lower():
-                    value = well_formed_values(value)
-            except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
-                at = f"{error.msg}, character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else error
-                bad = BadLine(path, number, f"not JSON ({at})")
-                if broken is None:
-                    raise bad from error
-                broken.append(bad)
-                continue
-            yield number, value
+    for number, line in numbered_lines(path):
+        line = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+            if b"\\ud" in line.lower():
+                value = well_formed_values(value)
+        except (ValueError, RecursionError) as error:  # a UnicodeDecodeError is a ValueError
+            at = f"{error.msg}, character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else error
+            bad = BadLine(path, number, f"not JSON ({at})")
+            if broken is None:
+                raise bad from error
+            broken.append(bad)
+            continue
+        yield number, value
 
 
 def read_json_lines(path: Path) -> list:

@@ -12,6 +12,7 @@ from rag_lib.generation.catalogue import ASKED, GENERATORS
 from rag_lib.options import (
     Parser,
     device,
+    file,
     folder,
     model_name,
     new_file,
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1; others need a token in RAG_TOKEN")
     serve.add_argument(
-        "--readers", type=there, metavar="FILE", help='who may read what: JSON, {"a token": ["a group"]}'
+        "--readers", type=file("tokens"), metavar="FILE", help='who may read what: JSON, {"a token": ["a group"]}'
     )
     serve.add_argument("--port", type=whole(1, 65535), default=8000, help="default: 8000")
     serve.add_argument("--encoder", type=model_name, metavar="NAME")
@@ -83,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
 
     summarize = commands.add_parser("summarize", help="a text, page or PDF in a few sentences")
     summarize.add_argument("file", type=Path, metavar="FILE", help="a .txt, .md, .html or .pdf file")
-    summarize.add_argument("--question", default="", help="what the summary should be about (default: the whole text)")
+    summarize.add_argument("--question", help="what the summary should be about (default: the whole text)")
     summarize.add_argument("--generator", type=model_name, metavar="NAME", help=GENERATOR_HELP.format("perigee"))
     summarize.add_argument(
         "--encoder", type=model_name, metavar="NAME", help="a Sentence Transformers model (default: the bundled one)"
@@ -104,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate = commands.add_parser("evaluate", help="measure on a file of questions")
     kinds = evaluate.add_subparsers(dest="what", required=True)
     generation = kinds.add_parser("generation", help="answers from given passages: exact match and F1")
-    generation.add_argument("file", type=there, help="rows as in rajpurkar/squad, JSON lines, may be gzipped")
+    generation.add_argument("file", type=file("rows"), help="rows as in rajpurkar/squad, JSON lines, may be gzipped")
     generation.add_argument("--limit", type=whole(1), metavar="N", help="only N rows, drawn with a fixed seed")
     generation.add_argument("--generator", type=model_name, metavar="NAME")
     generation.add_argument("--beams", type=whole(1, 64), default=1)
@@ -124,7 +125,9 @@ def parser() -> argparse.ArgumentParser:
     retrieval.set_defaults(command=evaluate_retrieval)
 
     service = kinds.add_parser("service", help="a running service, again and again: an alarm when its quality falls")
-    service.add_argument("file", type=there, help="rows as for `generation`, or the service's own feedback.jsonl")
+    service.add_argument(
+        "file", type=file("rows"), help="rows as for `generation`, or the service's own feedback.jsonl"
+    )
     service.add_argument("--url", default="http://127.0.0.1:8000", help="default: %(default)s; a token in RAG_TOKEN")
     service.add_argument(
         "--history", type=new_file, required=True, metavar="FILE", help="rounds are added; compared with its first"

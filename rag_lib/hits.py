@@ -1,4 +1,4 @@
-"""What a search returns, and checks of what it is given."""
+"""What a search returns, and checks of what it and others are given."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from rag_lib.text import kind
 
 COLUMNS = 512
 
@@ -23,9 +25,31 @@ def check_k(k: int) -> int:
     Raises:
         ValueError: it is not a whole number of at least 1.
     """
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"k must be a whole number of at least 1, not {k!r}")
-    return int(k)
+    return check_whole(k, "k")
+
+
+def check_whole(value: int, name: str, least: int = 1) -> int:
+    """A whole number of at least `least`.
+
+    Raises:
+        ValueError: it is none; the message names it.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, not {value!r}")
+    return int(value)
+
+
+def check_has(part: object, what: str, *methods: str) -> None:
+    """Lets whatever has one of the methods pass, whoever made it.
+
+    Args:
+        what: what it should be, for the message.
+
+    Raises:
+        TypeError: it has none of them, such as a name in its place, or is a class and not one of its kind.
+    """
+    if isinstance(part, type) or not any(hasattr(part, method) for method in methods):
+        raise TypeError(f"this takes {what}, not {kind(part)}")
 
 
 def check_texts(texts: Sequence[str]) -> list[str]:

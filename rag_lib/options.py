@@ -75,6 +75,18 @@ def folder(text: str) -> Path:
     return path
 
 
+def file(rows: str) -> Callable[[str], Path]:
+    """A file that is there, or what can be read like one; `rows` says of what."""
+
+    def parse(text: str) -> Path:
+        path = there(text)
+        if path.is_dir():
+            raise argparse.ArgumentTypeError(f"{text} is a folder; a file of {rows} was expected")
+        return path
+
+    return parse
+
+
 def there(text: str) -> Path:
     """A file or a folder that is there."""
     if not text.strip():

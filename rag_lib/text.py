@@ -15,6 +15,25 @@ MARKS = regex.compile(r"(\p{Mn}{30})\p{Mn}+")
 SHOWN = 200  # characters of a name that are shown
 
 
+def kind(value: object) -> str:
+    """What somebody gave, for a message: the name of its type, or of the class that stands in place of a value."""
+    return f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+
+
+def check_text(text: str, what: str) -> str:
+    """The text.
+
+    Args:
+        what: what it is, as the message begins.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"{what} is a text, not {kind(text)}")
+    return text
+
+
 def well_formed(text: str) -> str:
     """The text with U+FFFD in place of each half of a surrogate pair that stands alone; whole pairs are joined.
 

@@ -41,6 +41,9 @@ ODD = {
     "index": "required: --index",
     "index --index new --documents nowhere": "there is no nowhere",
     "evaluate generation nowhere": "there is no nowhere",
+    "evaluate generation folder": "folder is a folder; a file of rows was expected",
+    "evaluate service folder --history out": "folder is a folder; a file of rows was expected",
+    "serve --readers folder": "folder is a folder; a file of tokens was expected",
     "evaluate generation file --limit 0": "--limit: must be a whole number of at least 1",
     "evaluate generation file --limit -1": "--limit: must be a whole number",
     "evaluate generation file --beams 0": "--beams: must be a whole number of at least 1",
@@ -110,6 +113,12 @@ IGNORED = {
     "train retriever --data folder --output out --measure squad": "leave --data out",
     "train retriever --data folder --output out --model dpr --encoder museum-minilm": "leave --encoder out",
     "train retriever --output out --rate 0.1": "has its own settings",
+    "summarize file --method lead --generator perigee": "the method lead copies sentences and needs no generator",
+    "summarize file --method sentences --generator perigee": "leave --generator out",
+    "summarize file --question '  '": "the question is empty",
+    "summarize file --question ''": "the question is empty",
+    "recommend x --visitor ''": "no visitor is called ''",
+    "recommend --visitor ''": "no visitor is called ''",
 }
 
 

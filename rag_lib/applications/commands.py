@@ -15,7 +15,7 @@ from rag_lib.generation.generators import Decoding
 from rag_lib.generation.sentence_ranker import SentenceRanker
 from rag_lib.indexing.encoders import make_encoder
 from rag_lib.pipeline.commands import opened
-from rag_lib.retrieval.base import QuestionTooLong
+from rag_lib.retrieval.base import QuestionTooLong, check_query
 from rag_lib.text import shown
 
 
@@ -65,13 +65,20 @@ def sources(reply: Reply) -> str:
 
 
 def summarize(options: argparse.Namespace) -> None:
-    """Prints a summary, and for each sentence where the text says so."""
-    document = summarization.read_document(options.file)
+    """Prints a summary, and for each sentence where the text says so.
+
+    Raises:
+        ValueError: an option would be ignored, or the file cannot be read.
+    """
     method = options.method or ("retrieve" if options.generator else "sentences")
+    if options.generator and method in summarization.COPYING:
+        raise ValueError(f"the method {method} copies sentences and needs no generator: leave --generator out")
+    question = "" if options.question is None else check_query(options.question)
+    document = summarization.read_document(options.file)
     generator = make_generator(options.generator, Decoding(half=None)) if method in summarization.WRITING else None
     encoder = make_encoder(options.encoder)
-    ranker = SentenceRanker.load(half=None) if options.question and method == "sentences" else None
-    summary = summarization.summarize(document, encoder, generator, options.question, method, ranker=ranker)
+    ranker = SentenceRanker.load(half=None) if question and method == "sentences" else None
+    summary = summarization.summarize(document, encoder, generator, question, method, ranker=ranker)
     print(f"{document.title} ({len(document.text.split()):,} words)\n")
     print(textwrap.fill(summary.text, 100) or "Nothing of what was written is supported by the text.")
     for claim in summary.claims:

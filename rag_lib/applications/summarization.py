@@ -25,6 +25,7 @@ from rag_lib.applications.extraction import (
     textrank,
 )
 from rag_lib.applications.grounding import Claim, Grounds
+from rag_lib.files import check_path
 from rag_lib.generation.generators import Generator
 from rag_lib.generation.jobs import SUMMARIZE
 from rag_lib.generation.sentence_ranker import SentenceRanker
@@ -53,12 +54,14 @@ class Summary:
         return " ".join(claim.sentence for claim in self.claims)
 
 
-def read_document(path: Path) -> Document:
+def read_document(path: str | Path) -> Document:
     """The document in a file.
 
     Raises:
         Unreadable: it cannot be opened, is too large, of no known type, or without text; the message names the file.
+        TypeError, ValueError: it is no path, or an empty one.
     """
+    path = check_path(path, "a file")
     try:
         return load_document(path)[0]
     except Unreadable as error:

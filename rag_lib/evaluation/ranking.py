@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 
-from rag_lib.hits import check_k
+from rag_lib.hits import check_k, check_whole
 
 
 def relevant_ids(grades: Mapping[str, int]) -> set[str]:
@@ -66,15 +66,20 @@ def novelty(ranking: Sequence[str], sold: Mapping[str, int], buyers: int, k: int
     One buyer is added to each count, or what nobody bought would be infinitely new (Vargas and Castells, 2011).
 
     Raises:
-        ValueError: the ranking is empty.
+        ValueError: the ranking is empty, or k not at least 1.
     """
     if not ranking:
         raise ValueError("an empty ranking is neither new nor old")
-    return float(np.mean([-np.log2((sold.get(i, 0) + 1) / (buyers + 1)) for i in ranking[:k]]))
+    return float(np.mean([-np.log2((sold.get(i, 0) + 1) / (buyers + 1)) for i in ranking[: check_k(k)]]))
 
 
 def coverage(rankings: Sequence[Sequence[str]], size: int, k: int) -> float:
-    """The share of a catalogue of `size` items that is among the first k of any ranking."""
+    """The share of a catalogue of `size` items that is among the first k of any ranking.
+
+    Raises:
+        ValueError: the catalogue is empty, or k not at least 1.
+    """
+    k, size = check_k(k), check_whole(size, "the size of a catalogue")
     return len({i for ranking in rankings for i in ranking[:k]}) / size
 
 

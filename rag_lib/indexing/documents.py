@@ -14,12 +14,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
-from rag_lib.files import read_regular
+from rag_lib.files import check_path, read_regular
 from rag_lib.indexing.reading.base import Reading, Unreadable, checked
 from rag_lib.indexing.reading.cleaning import clean
 from rag_lib.indexing.reading.isolated import IsolatedReader
 from rag_lib.indexing.reading.plain import read_markdown, read_text
-from rag_lib.text import shown, well_formed
+from rag_lib.text import check_text, kind, shown, well_formed
 
 MAX_BYTES = 20_000_000
 VERSION = 2  # of how files are read; another one makes another digest, so that saved passages are made again
@@ -38,6 +38,9 @@ class Document:
 
     The text is the file's as it was read: decoded, without a head of fields, in one spelling, with broken lines joined.
     Spans of passages and citations are places in it, which need not be those of the bytes on disk.
+
+    Raises:
+        TypeError: one of the three is no text.
     """
 
     id: str
@@ -47,7 +50,19 @@ class Document:
 
     def __post_init__(self) -> None:
         for name in ("id", "title", "text"):
-            object.__setattr__(self, name, well_formed(getattr(self, name)))
+            text = check_text(getattr(self, name), f"a document's {name}")
+            object.__setattr__(self, name, well_formed(text))
+
+
+def check_document(document: Document) -> Document:
+    """The document.
+
+    Raises:
+        TypeError: it is none.
+    """
+    if not isinstance(document, Document):
+        raise TypeError(f"a document is a Document(id, title, text), not {kind(document)}")
+    return document
 
 
 class Source(NamedTuple):
@@ -175,12 +190,14 @@ def document_from(name: str, kind: str, data: bytes, reader: IsolatedReader) -> 
     return Document(bare if own else name, title, text, metadata), reading.doubt
 
 
-def load_document(path: Path, max_bytes: int = MAX_BYTES) -> tuple[Document, str]:
+def load_document(path: str | Path, max_bytes: int = MAX_BYTES) -> tuple[Document, str]:
     """The document in one file, and what is doubtful about it.
 
     Raises:
         Unreadable: it cannot be opened, is too large, of no known type, or without text.
+        TypeError, ValueError: it is no path, or an empty one.
     """
+    path = check_path(path, "a file")
     data = contents_of(Found(path), path.parent, max_bytes)
     with IsolatedReader() as reader:
         return document_from(path.name, path.suffix.lower(), data, reader)
@@ -191,8 +208,9 @@ def load_documents(folder: str | Path, max_bytes: int = MAX_BYTES) -> Collection
 
     Raises:
         NoDocuments: there is no such folder, or nothing in it can be read.
+        TypeError, ValueError: it is no path, or an empty one.
     """
-    folder = Path(folder)
+    folder = check_path(folder, "a folder")
     if not folder.is_dir():
         raise NoDocuments(f"there is no folder {shown(str(folder), None)}")
     documents: dict[str, Document] = {}
@@ -233,8 +251,12 @@ def what_was_found(skipped: Sequence[Skipped]) -> str:
 
 
 def folder_digest(folder: str | Path, max_bytes: int = MAX_BYTES) -> str:
-    """SHA-256 over the names and bytes of a folder's files: changes when anything that `load_documents` reads does."""
-    folder = Path(folder)
+    """SHA-256 over the names and bytes of a folder's files: changes when anything that `load_documents` reads does.
+
+    Raises:
+        TypeError, ValueError: it is no path, or an empty one.
+    """
+    folder = check_path(folder, "a folder")
     digest = hashlib.sha256(f"{VERSION}\0".encode())
     for found in files_of(folder):
         name = found.path.relative_to(folder).as_posix().encode(errors="surrogateescape")

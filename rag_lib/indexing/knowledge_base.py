@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from rag_lib.hits import check_has
 from rag_lib.indexing.analysis import EMPTY_WORDS, Analyzer
 from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.bm25 import BM25
@@ -17,6 +18,7 @@ from rag_lib.indexing.budget import Fitted, fit, generator_budget
 from rag_lib.indexing.documents import Document, Passage, Skipped, indexed_text
 from rag_lib.indexing.splitting import Splitting, split_documents
 from rag_lib.indexing.vector_index import FaissIndex, VectorIndex
+from rag_lib.text import kind
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,16 @@ class KnowledgeBase:
         return any(len(term) > 1 for term in known) or (len(known) > 1 and any(map(str.isalpha, known)))
 
 
+def check_knowledge(knowledge: KnowledgeBase) -> None:
+    """Raises TypeError for what is no knowledge base, such as its folder's name."""
+    check_has(knowledge, "a knowledge base, which build or open_folder makes of documents", "knows")
+
+
+def check_encoder(encoder: Encoder) -> None:
+    """Raises TypeError for what is no encoder, such as its name."""
+    check_has(encoder, "an encoder, which make_encoder loads by its name", "encode_passages")
+
+
 def build(
     documents: Sequence[Document],
     encoder: Encoder,
@@ -103,13 +115,13 @@ def build(
         known: vectors by indexed text from an earlier build with the same encoder; they are not computed again.
 
     Raises:
-        TypeError: they are no documents.
+        TypeError: they are no documents, or the encoder or the settings are none.
         ValueError: the documents hold no passage.
     """
-    documents = list(documents)
-    if not all(isinstance(document, Document) for document in documents):
-        raise TypeError("a knowledge base is built of a list of documents: Document(id, title, text)")
-    settings = settings or IndexSettings()
+    check_encoder(encoder)
+    settings = IndexSettings() if settings is None else settings
+    if not isinstance(settings, IndexSettings):
+        raise TypeError(f"the settings of a knowledge base are IndexSettings, not {kind(settings)}")
     passages, cut = fitted_passages(documents, encoder, settings)
     if not passages:
         raise ValueError("the documents hold no passage")

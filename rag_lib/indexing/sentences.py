@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 import regex
 
+from rag_lib.text import check_text
+
 Span = tuple[int, int]  # start and end, in characters
 
 # A name or a number follows these, so that their full stop never ends a sentence …
@@ -128,7 +130,12 @@ def is_abbreviation(words: Sequence[str], text: str, end: int) -> bool:
 
 
 def sentence_spans(text: str) -> list[Span]:
-    """Spans of the sentences of `text`, without surrounding white space, in order."""
+    """Spans of the sentences of `text`, without surrounding white space, in order.
+
+    Raises:
+        TypeError: it is no text.
+    """
+    check_text(text, "what has sentences")
     return stretches(text, [m.end() for m in BOUNDARY.finditer(text) if ends_sentence(text, m)])
 
 

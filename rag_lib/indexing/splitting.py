@@ -10,8 +10,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from rag_lib.indexing.documents import Document, Passage
+from rag_lib.hits import check_whole
+from rag_lib.indexing.documents import Document, Passage, check_document
 from rag_lib.indexing.sentences import Span, sentence_spans, stretches
+from rag_lib.text import kind
 
 EMPTY_LINE = re.compile(r"\n\s*\n")
 
@@ -28,6 +30,9 @@ class Splitting:
         method: what a piece is. "sentence": a sentence, or part of one that is too long. "recursive": a paragraph; of
             one that is too long its sentences, of a sentence that is too long its words, apart from the neighbours.
             "fixed": a word.
+
+    Raises:
+        ValueError: a number is no whole one, or too small, or no method is called so.
     """
 
     max_words: int = 90
@@ -35,8 +40,8 @@ class Splitting:
     method: str = "sentence"
 
     def __post_init__(self) -> None:
-        if self.max_words < 1 or self.overlap < 0:
-            raise ValueError(f"max_words must be at least 1 and overlap at least 0, not {self}")
+        for name, least in (("max_words", 1), ("overlap", 0)):
+            object.__setattr__(self, name, check_whole(getattr(self, name), name, least))
         if self.method not in METHODS:
             raise ValueError(f"no splitting method is called {self.method!r}; there are {', '.join(METHODS)}")
 
@@ -120,7 +125,12 @@ def passage_spans(text: str, splitting: Splitting) -> list[Span]:
 
 
 def split_document(document: Document, splitting: Splitting) -> list[Passage]:
-    """The passages of a document, in order, with ids `<document id>#0`, `#1`, …"""
+    """The passages of a document, in order, with ids `<document id>#0`, `#1`, …
+
+    Raises:
+        TypeError: it is no document.
+    """
+    check_document(document)
     return [
         Passage(f"{document.id}#{i}", document.id, document.title, document.text[a:b], a, b)
         for i, (a, b) in enumerate(passage_spans(document.text, splitting))
@@ -128,5 +138,11 @@ def split_document(document: Document, splitting: Splitting) -> list[Passage]:
 
 
 def split_documents(documents: Iterable[Document], splitting: Splitting) -> list[Passage]:
-    """The passages of all documents, in order."""
+    """The passages of all documents, in order.
+
+    Raises:
+        TypeError: they are no documents, or one that is in no list.
+    """
+    if not isinstance(documents, Iterable):
+        raise TypeError(f"this takes a list of documents, Document(id, title, text), not {kind(documents)}")
     return [passage for document in documents for passage in split_document(document, splitting)]

@@ -23,11 +23,11 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
-from rag_lib.files import private_cache, write_atomically
+from rag_lib.files import check_path, private_cache, write_atomically
 from rag_lib.indexing.analysis import Analyzer
 from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.documents import Passage, Skipped, folder_digest, indexed_text, load_documents
-from rag_lib.indexing.knowledge_base import IndexSettings, KnowledgeBase, build
+from rag_lib.indexing.knowledge_base import IndexSettings, KnowledgeBase, build, check_encoder, check_knowledge
 from rag_lib.indexing.splitting import Splitting
 from rag_lib.indexing.vector_index import KINDS, FaissIndex, VectorIndex
 
@@ -110,8 +110,9 @@ def write(folder: str | Path, tensors: Tensors, about: dict, form: str = FORMAT)
     Raises:
         IndexUnusable: the folder holds something else.
         OSError: it cannot be written; the old index is still there.
+        TypeError, ValueError: the folder is no path, or an empty one.
     """
-    folder = Path(folder)
+    folder = check_path(folder, "an index's folder")
     check_ours(folder, form)
     folder.mkdir(parents=True, exist_ok=True)
     text = json.dumps(about)
@@ -234,7 +235,9 @@ def save(knowledge: KnowledgeBase, folder: str | Path) -> None:
 
     Raises:
         IndexUnusable: the folder holds something else than an index.
+        TypeError, ValueError: it is no knowledge base, or the folder no path, or an empty one.
     """
+    check_knowledge(knowledge)
     about = {
         "encoder": knowledge.fingerprint,
         "source": knowledge.source,
@@ -302,8 +305,10 @@ def open_folder(
 
     Raises:
         NoDocuments: nothing in the folder can be read.
+        TypeError, ValueError: the folder is no path, or an empty one; or the encoder is none.
     """
-    documents, settings = Path(documents), settings or IndexSettings()
+    check_encoder(encoder)
+    documents, settings = check_path(documents, "a folder"), settings or IndexSettings()
     key = hashlib.sha256(f"{documents.resolve()}\0{encoder.name}".encode()).hexdigest()[:16]
     kept = private_cache("knowledge_bases") / key
     source = folder_digest(documents)

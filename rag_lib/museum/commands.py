@@ -110,9 +110,10 @@ def named_visitor(name: str, visitors: Sequence[Visitor]) -> Visitor:
 
 def recommend(options: argparse.Namespace) -> None:
     """Prints products of the museum's shop for a wish, a visitor, or both, and what was understood."""
-    wish = Wish() if options.visitor and not options.wish.strip() else parse_wish(options.wish)
+    named = options.visitor is not None  # an empty name is none of theirs
+    wish = Wish() if named and not options.wish.strip() else parse_wish(options.wish)
     visitors = load_visitors()
-    visitor = named_visitor(options.visitor, visitors) if options.visitor else None
+    visitor = named_visitor(options.visitor, visitors) if named else None
     generator = make_generator(options.generator) if options.generator else None
     assistant = ShopAssistant(load_products(), visitors, make_encoder(), generator, progress=True)
     found = assistant.recommend(wish, visitor, options.k)

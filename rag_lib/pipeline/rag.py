@@ -10,15 +10,16 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from numbers import Real
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from rag_lib.evaluation.answers import normalize_answer
 from rag_lib.generation.generators import Generation, Generator
-from rag_lib.hits import Hit, check_k, check_texts
+from rag_lib.hits import Hit, check_has, check_k, check_texts, check_whole
 from rag_lib.indexing.documents import Passage, Source
-from rag_lib.indexing.knowledge_base import KnowledgeBase
+from rag_lib.indexing.knowledge_base import KnowledgeBase, check_knowledge
 from rag_lib.indexing.splitting import sentence_spans, sentences_around
 from rag_lib.pipeline.standing import SPARE, Standing, without_copies
 from rag_lib.retrieval.base import PASSAGES, Retriever, check_query, passage_probabilities
@@ -95,6 +96,10 @@ class RAG:
 
     An answer whose score is below `threshold` is kept back; None is the generator's own threshold. With `vote`, the
     passages are read together and one by one (see `vote`); None does so where the generator's answers gain by it.
+
+    Raises:
+        TypeError: a part is none, such as its name.
+        ValueError: `k` is no whole number of at least 1, or the threshold no number from 0 to 1, as the scores are.
     """
 
     def __init__(
@@ -106,13 +111,16 @@ class RAG:
         threshold: float | None = None,
         vote: bool | None = None,
     ) -> None:
+        check_knowledge(knowledge)
+        check_has(retriever, "a retriever, which make_retriever makes by its name", "retrieve")
+        check_has(generator, "a generator, which make_generator loads by its name", "generate", "stream")
         self.knowledge = knowledge
         self.retriever = retriever
         self.generator = generator
         self.standing = Standing(knowledge)
         self.k = check_k(k)
-        if threshold is not None and not isinstance(threshold, (int, float)):
-            raise ValueError(f"the threshold must be a number or None, not {threshold!r}")
+        if threshold is not None and not (isinstance(threshold, Real) and 0 <= threshold <= 1):
+            raise ValueError(f"the threshold must be a number from 0 to 1, or None, not {threshold!r}")
         self.threshold = generator.threshold if threshold is None else threshold
         self.vote = generator.votes if vote is None else vote
 
@@ -133,8 +141,7 @@ class RAG:
             TypeError: the questions are one text, or not texts.
             ValueError: `batch_size` is below 1; or, as EmptyQuestion or QuestionTooLong, a question cannot be asked.
         """
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise ValueError(f"batch_size must be a whole number of at least 1, not {batch_size!r}")
+        batch_size = check_whole(batch_size, "batch_size")
         questions = [check_query(question) for question in check_texts(questions)]
         answers: list[Answer] = []
         with tqdm(total=len(questions), desc="asking", disable=not progress) as bar:

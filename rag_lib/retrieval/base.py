@@ -9,7 +9,7 @@ import numpy as np
 
 from rag_lib.hits import Hit
 from rag_lib.indexing.documents import Passage
-from rag_lib.text import shown
+from rag_lib.text import check_text, shown
 
 PASSAGES = 5  # read for a question; chosen on the museum's validation questions
 FUSED = 100  # hits of each retriever that a hybrid fuses
@@ -62,9 +62,7 @@ def check_query(query: str) -> str:
         EmptyQuestion: nothing is left.
         QuestionTooLong: it has more than LONGEST_QUESTION characters.
     """
-    if not isinstance(query, str):
-        raise TypeError(f"a question is a text, not {type(query).__name__}")
-    if len(query) > LONGEST_QUESTION:
+    if len(check_text(query, "a question")) > LONGEST_QUESTION:
         raise QuestionTooLong(
             f"no passage fits beside a question of {len(query):,} characters: ask it in fewer than "
             f"{LONGEST_QUESTION:,}, and put long texts into the documents"

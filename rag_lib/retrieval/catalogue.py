@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from rag_lib.retrieval.base import Retriever
 from rag_lib.retrieval.fusion import FUSIONS
+from rag_lib.text import check_text
 
 if TYPE_CHECKING:  # so that the command line can name the retrievers without loading any model
     from rag_lib.indexing.base import Encoder
@@ -134,9 +135,11 @@ def make_retriever(name: str, knowledge: KnowledgeBase, encoder: Encoder, half: 
         half: whether a cross-encoder of our own computes in bfloat16: see `CrossEncoder.load`.
 
     Raises:
+        TypeError: the name is no text.
         ValueError: another name.
         ModelUnavailable: its model is not there, or damaged.
     """
+    check_text(name, "a retriever's name")
     if name in READING_TOGETHER:
         return READING_TOGETHER[name](knowledge, encoder, half)
     if name in RETRIEVERS:

@@ -283,8 +283,9 @@ def scanned_pdf() -> bytes:
 def test_files_without_text_get_one_clear_line(tmp_path, capsys, name, data, message):
     path = tmp_path / name
     path.write_bytes(data)
-    with pytest.raises(Unreadable, match=message):
-        read_document(path)
+    for named in (path, str(path)):
+        with pytest.raises(Unreadable, match=message):
+            read_document(named)
     assert main(["summarize", str(path)]) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and name in line and message in line

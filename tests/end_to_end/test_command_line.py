@@ -145,6 +145,17 @@ def test_evaluate_generation_prints_intervals_and_writes_predictions(tmp_path, c
     assert written == [{"id": "1", "prediction": "1887"}, {"id": "2", "prediction": "1887"}]
 
 
+PACKED = gzip.compress(b"{}" * 999)
+
+
+@pytest.mark.parametrize("data", [b"mine", PACKED[:-9], PACKED[:12] + b"x" * 40], ids=["plain", "cut off", "damaged"])
+def test_a_file_that_cannot_be_unpacked_is_named(tmp_path, capsys, data):
+    path = tmp_path / "rows.jsonl.gz"
+    path.write_bytes(data)
+    line = refused(capsys, "evaluate", "generation", str(path))
+    assert line.startswith(f"error: {path} cannot be unpacked (") and "not foreseen" not in line
+
+
 @pytest.mark.parametrize(
     "line", ["not json", '{"question": "Who?"}', '{"question": 1, "context": "x", "answers": {"text": []}}']
 )

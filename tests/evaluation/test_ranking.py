@@ -62,6 +62,9 @@ def test_a_cutoff_that_makes_no_sense_is_refused(k):
     for metric in (recall_at_k, reciprocal_rank, ndcg_at_k):
         with pytest.raises(ValueError, match="k must be a whole number of at least 1"):
             metric(["a"], {"a": 1}, k)
+    for measured in (lambda: novelty(["a"], {"a": 1}, 7, k), lambda: coverage([["a", "b"]], 2, k)):
+        with pytest.raises(ValueError, match="k must be a whole number of at least 1"):
+            measured()
 
 
 def test_a_rank_is_that_of_a_ranking():
@@ -98,3 +101,9 @@ def test_novelty_is_in_bits_and_what_nobody_bought_is_newest():
 
 def test_coverage_counts_different_items_among_the_first():
     assert coverage([["a", "b", "c"], ["a", "d"], []], size=8, k=2) == 3 / 8
+
+
+@pytest.mark.parametrize("size", [0, -1, 2.5])
+def test_an_empty_catalogue_cannot_be_covered(size):
+    with pytest.raises(ValueError, match=f"^the size of a catalogue must be a whole number of at least 1, not {size}$"):
+        coverage([["a"]], size, 1)

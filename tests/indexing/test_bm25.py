@@ -75,6 +75,15 @@ def test_a_query_without_known_terms_finds_nothing(query):
     assert BM25(["a"], ["the moon"], Analyzer()).search(query, 3) == []
 
 
+@pytest.mark.parametrize("query", [None, 5, b"moon", ["moon"]])
+def test_a_query_that_is_no_text_is_refused(query):
+    index = BM25(["a"], ["the moon"], Analyzer())
+    with pytest.raises(TypeError, match=f"^a query is a text, not {type(query).__name__}$"):
+        index.search(query, 3)
+    with pytest.raises(TypeError, match=f"list of texts, not one with {type(query).__name__} in it"):
+        index.search_all([query], 3)
+
+
 def test_accents_and_possessives_do_not_matter():
     assert Analyzer()("Félicette's café") == Analyzer()("felicette cafe")
 

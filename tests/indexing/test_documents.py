@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from rag_lib.indexing.documents import Document, NoDocuments, Skipped, folder_digest, load_documents
+from rag_lib.indexing.documents import Document, NoDocuments, Skipped, folder_digest, load_document, load_documents
 from rag_lib.indexing.reading.isolated import IsolatedReader
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes in folders, and links need a right")
@@ -150,6 +150,39 @@ def test_titles_are_one_clean_line(tmp_path):
 def test_a_document_is_well_formed_whoever_makes_it():
     document = Document("\ud83d", "\udc00", "a \ud83d\ude80 b \ud83d")
     assert (document.id, document.title, document.text) == ("\ufffd", "\ufffd", "a 🚀 b \ufffd")
+
+
+@pytest.mark.parametrize("given", [None, 5, b"text", ["text"]])
+@pytest.mark.parametrize("field", ["id", "title", "text"])
+def test_a_document_of_no_text_is_refused(field, given):
+    fields = {"id": "a", "title": "b", "text": "c"} | {field: given}
+    with pytest.raises(TypeError, match=f"^a document's {field} is a text, not {type(given).__name__}$"):
+        Document(**fields)
+
+
+READERS = [load_document, load_documents, folder_digest]
+
+
+@pytest.mark.parametrize("load", READERS)
+def test_a_path_may_be_a_text(tmp_path, load):
+    write(tmp_path, a__txt=b"One.")
+    path = tmp_path / "a.txt" if load is load_document else tmp_path
+    assert load(str(path)) == load(path)
+
+
+@pytest.mark.parametrize("given", [None, 5, b"folder", Path])
+@pytest.mark.parametrize("load", READERS)
+def test_what_is_no_path_is_refused(load, given):
+    with pytest.raises(TypeError, match=r"^the name of a (file|folder) is a text or a path, not "):
+        load(given)
+
+
+@pytest.mark.parametrize("given", ["", "  "])
+@pytest.mark.parametrize("load", READERS)
+def test_an_empty_name_does_not_read_the_working_directory(tmp_path, monkeypatch, load, given):
+    monkeypatch.chdir(write(tmp_path, a__txt=b"One."))
+    with pytest.raises(ValueError, match=r"^the name of a (file|folder) is empty; the working directory is '\.'$"):
+        load(given)
 
 
 def test_text_files_start_no_process(tmp_path, monkeypatch):

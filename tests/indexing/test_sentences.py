@@ -7,6 +7,12 @@ from hypothesis import strategies as st
 from rag_lib.indexing.sentences import sentence_spans
 
 
+@pytest.mark.parametrize("given", [None, 5, b"Go.", ["Go."]])
+def test_what_is_no_text_has_no_sentences(given):
+    with pytest.raises(TypeError, match=f"^what has sentences is a text, not {type(given).__name__}$"):
+        sentence_spans(given)
+
+
 def sentences(text: str) -> list[str]:
     return [text[a:b] for a, b in sentence_spans(text)]
 

@@ -1,5 +1,6 @@
 import itertools
 
+import numpy as np
 import pytest
 from fakes import HashEncoder
 from hypothesis import given
@@ -7,7 +8,14 @@ from hypothesis import strategies as st
 
 from rag_lib.indexing.documents import Document
 from rag_lib.indexing.knowledge_base import IndexSettings, build
-from rag_lib.indexing.splitting import METHODS, Splitting, passage_spans, sentence_spans, split_document
+from rag_lib.indexing.splitting import (
+    METHODS,
+    Splitting,
+    passage_spans,
+    sentence_spans,
+    split_document,
+    split_documents,
+)
 from rag_lib.indexing.store import load, save
 
 WORDS = st.sampled_from(
@@ -65,6 +73,31 @@ def test_overlap_repeats_whole_sentences():
 def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match="max_words"):
         Splitting(0)
+
+
+@pytest.mark.parametrize("given", ["9", 1.5, True, None, 0, -1])
+def test_a_number_of_words_is_a_whole_one(given):
+    with pytest.raises(ValueError, match=f"^max_words must be a whole number of at least 1, not {given!r}$"):
+        Splitting(given)
+
+
+@pytest.mark.parametrize("given", ["9", 1.5, -1])
+def test_an_overlap_is_a_whole_number(given):
+    with pytest.raises(ValueError, match=f"^overlap must be a whole number of at least 0, not {given!r}$"):
+        Splitting(9, given)
+
+
+def test_a_number_of_numpys_is_kept_as_pythons():
+    """Settings are saved as JSON, which knows no others."""
+    assert type(Splitting(np.int64(9), np.int64(1)).max_words) is int
+
+
+@pytest.mark.parametrize("given", ["x", None, {"text": "x"}, Document])
+def test_what_is_no_document_is_not_split(given):
+    with pytest.raises(TypeError, match=r"^a document is a Document\(id, title, text\), not "):
+        split_document(given, Splitting())
+    with pytest.raises(TypeError, match=r"document.*Document\(id, title, text\), not "):
+        split_documents(given, Splitting())
 
 
 METHOD = st.sampled_from(sorted(METHODS))

@@ -27,6 +27,32 @@ def knowledge_of(count: int, encoder=None, settings=None, **options):
     return build(documents, encoder or HashEncoder(), settings, **options)
 
 
+@pytest.mark.parametrize("given", [None, "folder", {}])
+def test_what_is_no_knowledge_base_is_not_saved(tmp_path, given):
+    with pytest.raises(TypeError, match=f"^this takes a knowledge base, .*, not {type(given).__name__}$"):
+        save(given, tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_index_needs_a_named_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="the name of an index's folder is empty"):
+        save(knowledge_of(1), "")
+    with pytest.raises(TypeError, match="the name of an index's folder is a text or a path, not NoneType"):
+        save(knowledge_of(1), None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_opened_by_its_name_with_an_encoder(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("One.")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAG_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(ValueError, match="the name of a folder is empty"):
+        open_folder("", HashEncoder())
+    with pytest.raises(TypeError, match="this takes an encoder, which make_encoder loads by its name, not str"):
+        open_folder(tmp_path, "minilm")
+
+
 def test_what_was_saved_is_loaded(tmp_path):
     settings = IndexSettings(Splitting(7, 1), Analyzer(stemmer=None))
     saved = knowledge_of(30, settings=settings)

@@ -46,7 +46,7 @@ def test_what_is_stored_is_of_the_questions_drawn_and_of_all_ways():
 
 
 def test_the_ways_are_what_their_names_say(knowledge, encoder):
-    bundled = SimpleNamespace(votes=True, threshold=0.5)
+    bundled = SimpleNamespace(votes=True, threshold=0.5, generate=None)
     ways = ways_of_reading(knowledge, make_retriever("hybrid", knowledge, encoder), bundled)
     assert list(ways) == WAYS and all(rag.k == PASSAGES and rag.threshold == 0 for rag in ways.values())
     assert isinstance(ways["RAG-Token"], RAGToken) and isinstance(ways["RAG-Sequence"], RAGSequence)

@@ -1,5 +1,8 @@
 """What comes to the door of the library: wrong types are named, and a question without content is met with silence."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 from fakes import FixedGenerator, HashEncoder
 
@@ -50,7 +53,9 @@ def test_words_that_every_question_has_are_no_content_even_where_they_are_indexe
     assert not knowledge.knows("who was the") and knowledge.knows("who was the dog")
 
 
-@pytest.mark.parametrize("question", ["tell me", "please", "what about that one?", "Is there any?", "Can you say more?"])
+@pytest.mark.parametrize(
+    "question", ["tell me", "please", "what about that one?", "Is there any?", "Can you say more?"]
+)
 def test_words_that_ask_nothing_find_nothing(question):
     text = "Please tell me any one thing about the dog, can you? There is more to say."
     knowledge = build([Document("a", "A", text)], HashEncoder())
@@ -71,8 +76,26 @@ CALLS = {
     "retrieve(k)": lambda rag: rag.retriever.retrieve("Who?", "3"),
     "k": lambda rag: RAG(rag.knowledge, rag.retriever, rag.generator, k="5"),
     "threshold": lambda rag: RAG(rag.knowledge, rag.retriever, rag.generator, threshold="high"),
+    "threshold=nan": lambda rag: RAG(rag.knowledge, rag.retriever, rag.generator, threshold=float("nan")),
+    "threshold=7": lambda rag: RAG(rag.knowledge, rag.retriever, rag.generator, threshold=7),
+    "threshold=-1": lambda rag: RAG(rag.knowledge, rag.retriever, rag.generator, threshold=-1),
+    "a generator's name": lambda rag: RAG(rag.knowledge, rag.retriever, "perigee"),
+    "a generator's class": lambda rag: RAG(rag.knowledge, rag.retriever, FixedGenerator),
+    "a retriever's name": lambda rag: RAG(rag.knowledge, "bm25", rag.generator),
+    "a folder's name": lambda rag: RAG("folder", rag.retriever, rag.generator),
+    "no knowledge": lambda rag: RAG(None, rag.retriever, rag.generator),
+    "make_retriever(None)": lambda rag: make_retriever(None, rag.knowledge, HashEncoder()),
+    "make_retriever(5)": lambda rag: make_retriever(5, rag.knowledge, HashEncoder()),
+    "bm25.search(None)": lambda rag: rag.knowledge.bm25.search(None, 3),
+    "bm25.search_all(text)": lambda rag: rag.knowledge.bm25.search_all("Who?", 3),
     "build(texts)": lambda rag: build(["a text"], HashEncoder()),
     "build(text)": lambda rag: build("a text", HashEncoder()),
+    "build(None)": lambda rag: build(None, HashEncoder()),
+    "build(Document)": lambda rag: build(Document, HashEncoder()),
+    "build(one document)": lambda rag: build(Document("a", "b", "c"), HashEncoder()),
+    "build(an encoder's name)": lambda rag: build([Document("a", "b", "c")], "minilm"),
+    "build(settings)": lambda rag: build([Document("a", "b", "c")], HashEncoder(), {"max_words": 5}),
+    "build(no settings)": lambda rag: build([Document("a", "b", "c")], HashEncoder(), {}),
     "exact_match": lambda rag: exact_match("a", "a b"),
     "f1": lambda rag: f1("a", "a b"),
 }
@@ -80,9 +103,31 @@ CALLS = {
 
 @pytest.mark.parametrize("call", CALLS)
 def test_a_wrong_type_is_named(rag, call):
-    with pytest.raises((TypeError, ValueError), match=r"text|whole number|number|Document") as caught:
+    with pytest.raises((TypeError, ValueError), match=r"text|number|Document|this takes|settings") as caught:
         CALLS[call](rag)
     assert "\n" not in str(caught.value) and "attribute" not in str(caught.value) and not rag.generator.asked
+    assert "not " in str(caught.value), "it says what was given"
+
+
+def test_what_was_given_is_named_a_class_too(rag):
+    with pytest.raises(TypeError, match=r"a generator, which make_generator loads by its name, not str$"):
+        RAG(rag.knowledge, rag.retriever, "perigee")
+    with pytest.raises(TypeError, match=r"a list of documents, .*, not the class Document$"):
+        build(Document, HashEncoder())
+
+
+@pytest.mark.parametrize("threshold", [0, 1, 0.5, np.float32(0.5), None])
+def test_a_threshold_is_any_number_from_0_to_1(rag, threshold):
+    assert RAG(rag.knowledge, rag.retriever, rag.generator, threshold=threshold).threshold == (threshold or 0)
+
+
+@pytest.mark.parametrize("method", ["generate", "stream"])
+def test_parts_need_only_their_methods_whoever_made_them(rag, method):
+    retriever = SimpleNamespace(retrieve=rag.retriever.retrieve, temperature=1.0)
+    generator = SimpleNamespace(threshold=0.0, votes=False, **{method: getattr(rag.generator, method)})
+    made = RAG(rag.knowledge, retriever, generator)
+    answer = made.ask("Who was Laika?") if method == "generate" else list(made.stream("Who was Laika?"))[-1]
+    assert answer.text == "Laika"
 
 
 def test_a_question_of_a_million_characters_is_refused_at_once(rag):

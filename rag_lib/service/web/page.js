@@ -391,7 +391,7 @@ for (const tab of tabs) {
 
 // The start
 
-const EXAMPLES = ["Who was the first woman in space?", "What was wrong with Hubble’s mirror?", "Which animals flew in orbit?"];
+const EXAMPLES = ["Who was the first woman in space?", "Why were Hubble’s first pictures blurred?", "Which animals flew in orbit?"];
 
 async function begin() {
   for (;;) {

@@ -11,7 +11,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from rag_lib.indexing.reading.base import Reading
 from rag_lib.indexing.reading.encodings import BYTE_ORDER_MARKS, decode, text_in
-from rag_lib.indexing.reading.styles import page_styles, style_of
+from rag_lib.indexing.reading.styles import page_styles
 from rag_lib.indexing.reading.visibility import WHITE, Look, is_closed, is_removed, look_of
 
 # Only these begin and end a line.
@@ -32,7 +32,7 @@ def read_html(data: bytes) -> Reading:
     """Title and visible text of an HTML page.
 
     Raises:
-        Unreadable: the bytes are no text.
+        Unreadable: the bytes are no text, or what the page hides takes too long to work out.
     """
     text, doubt = page_text(data)
     page = LexborHTMLParser(text)
@@ -66,7 +66,7 @@ def walk(page: LexborHTMLParser, look: Look) -> Iterator[tuple[LexborNode, bool,
             if looks[-1].shows_letters and not is_closed(node.parent):
                 yield node, True, looks[-1]
         elif node.is_element_node:
-            style = style_of(node, styles)
+            style = styles.get(node.mem_id, {})
             if not is_removed(node, style):
                 looks.append(look_of(style, looks[-1]))
                 yield node, True, looks[-1]

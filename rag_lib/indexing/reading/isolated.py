@@ -80,7 +80,8 @@ class IsolatedReader:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                env=os.environ | {"PYTHONPATH": path},
+                # one thread: each would reserve memory, and NumPy only counts here
+                env=os.environ | {"PYTHONPATH": path, "OPENBLAS_NUM_THREADS": "1"},
             )
         return self._process
 

@@ -6,7 +6,9 @@ import re
 from typing import NamedTuple
 
 from selectolax.lexbor import LexborNode
-from tinycss2.color3 import parse_color
+
+from rag_lib.indexing.reading.colors import BLACK, WHITE, Color, alike, color_of, colors_in, tokens_of
+from rag_lib.indexing.reading.geometry import UNITS, Style, is_off_screen, number, pixels, shrink
 
 # Elements whose contents are not shown, or not as text; closed dialogs and details are seen to below.
 UNSHOWN = frozenset(
@@ -14,64 +16,55 @@ UNSHOWN = frozenset(
     noframes rp annotation annotation-xml title meta""".split()
 )
 SMALL = 3.0  # pixels; letters below are not read
-FAR, WIDE = 500.0, 2000.0  # pixels; what lies further out, to the left or to the right, is off the screen
-UNITS = {"px": 1, "pt": 4 / 3, "em": 16, "rem": 16, "ex": 8, "ch": 8, "cm": 37.8, "mm": 3.78, "in": 96, "pc": 16}
-UNITS |= {"vw": 12.8, "vh": 7.2, "%": 10}  # of a screen of 1280 × 720, and of a box of 1000
-LENGTH = re.compile(r"(-?\d*\.?\d+(?:e[+-]?\d+)?)\s*([a-z]+|%)?")
+STACKED = -0.5  # of the letters' height; letters that are moved together by more lie on each other
 # Values of `clip` and `clip-path` that leave nothing
 NOTHING = re.compile(
     r"rect\((?:\s*[01](?:px)?[\s,]*){4}\)|inset\(\s*(?:[5-9]\d|100)%|circle\(\s*0|polygon\(\s*0 0\s*\)"
 )
 SIZES = {"xx-small": 9, "x-small": 10, "small": 13, "medium": 16, "large": 18, "x-large": 24, "xx-large": 32}
 
-Color = tuple[float, float, float, float]
-WHITE, BLACK = (1.0, 1.0, 1.0, 1.0), (0.0, 0.0, 0.0, 1.0)
-
 
 class Look(NamedTuple):
     """What an element hands down to those inside it: whether letters can be seen, their size and colours.
 
-    `background` is None where it is unknown.
+    `size` is as written and `shrunk` what becomes of it; `spacing` is between letters. `fill` is the colour of letters
+    where it is not `color`. A colour is None where it is unknown, and so is `background`.
     """
 
     visible: bool = True
     size: float = 16.0
     color: Color | None = BLACK
     background: Color | None = WHITE
+    shrunk: float = 1.0
+    spacing: float = 0.0
+    fill: Color | str | None = "currentcolor"
 
     @property
     def shows_letters(self) -> bool:
         """Whether a text with this look can be read."""
-        return self.visible and self.size >= SMALL and not self.blends
+        readable = self.size * self.shrunk >= SMALL and self.spacing > STACKED * max(self.size, SMALL)
+        return self.visible and readable and not self.blends
+
+    @property
+    def letters(self) -> Color | None:
+        """The colour that letters are drawn in."""
+        return self.color if isinstance(self.fill, str) else self.fill
 
     @property
     def blends(self) -> bool:
         """Whether letters have the colour of what is behind them."""
-        if self.color is None:
+        if self.letters is None:
             return False
-        if self.color[3] < 0.1:
-            return True
-        behind = self.background
-        return behind is not None and all(abs(a - b) < 0.06 for a, b in zip(self.color[:3], behind[:3], strict=True))
+        return self.letters[3] < 0.1 or (self.background is not None and alike(self.letters, self.background))
 
 
-def pixels(value: str | None, em: float = 16.0) -> float | None:
-    """The first length of a value in pixels, roughly; None where there is none."""
-    match = LENGTH.search(value or "")
-    if match is None:
-        return None
-    unit = match.group(2) or "px"
-    return float(match.group(1)) * (em if unit == "em" else UNITS.get(unit, 1))
-
-
-def is_removed(element: LexborNode, style: dict[str, str]) -> bool:
+def is_removed(element: LexborNode, style: Style) -> bool:
     """Whether an element is hidden with everything inside it."""
-    tag, attributes = element.tag, element.attributes
-    if tag in UNSHOWN or (tag == "dialog" and "open" not in attributes):
+    if element.tag in UNSHOWN:
         return True
-    if tag != "summary" and element.parent is not None and is_closed(element.parent):
+    if element.tag != "summary" and element.parent is not None and is_closed(element.parent):
         return True
-    if "hidden" in attributes and "display" not in style:
+    if is_unopened(element) and "display" not in style:
         return True
     return (
         style.get("display") == "none"
@@ -79,6 +72,7 @@ def is_removed(element: LexborNode, style: dict[str, str]) -> bool:
         or below(style.get("opacity"), 0.1)
         or is_off_screen(style)
         or is_clipped(style)
+        or is_masked(style)
     )
 
 
@@ -87,52 +81,53 @@ def is_closed(element: LexborNode) -> bool:
     return element.tag == "details" and "open" not in element.attributes
 
 
+def is_unopened(element: LexborNode) -> bool:
+    """Whether an element is hidden until it is opened, unless its style displays it."""
+    attributes = element.attributes
+    if element.tag == "dialog":
+        return "open" not in attributes or "hidden" in attributes
+    return "hidden" in attributes or "popover" in attributes
+
+
 def below(value: str | None, limit: float) -> bool:
     """Whether a number or a percentage is less than `limit`."""
-    match = LENGTH.fullmatch((value or "").strip())
-    return bool(match) and float(match.group(1)) / (100 if match.group(2) == "%" else 1) < limit
+    found = number(value)
+    return found is not None and found < limit
 
 
-def is_off_screen(style: dict[str, str]) -> bool:
-    """Whether a text is moved out of the window."""
-    moved = ["margin-left", "margin-top"]
-    if style.get("position") in ("absolute", "fixed", "relative"):
-        moved += ["left", "right", "top", "bottom"]
-    if any((pixels(style.get(name)) or 0) <= -FAR for name in moved):
-        return True
-    if "position" in style and (pixels(style.get("left")) or 0) >= WIDE:
-        return True
-    if abs(pixels(style.get("text-indent")) or 0) >= FAR:
-        return True
-    shift = re.search(r"translate[xy3d]*\(([^)]*)\)", style.get("transform", ""))
-    return bool(shift) and any((pixels(part) or 0) <= -FAR for part in shift.group(1).split(","))
-
-
-def is_clipped(style: dict[str, str]) -> bool:
-    """Whether nothing of a box is left: cut off, without room, or shrunk to a point."""
-    cut = f"{style.get('clip', '')} {style.get('clip-path', '')}"
-    if re.search(
-        r"rect\((?:\s*[01](?:px)?[\s,]*){4}\)|inset\(\s*(?:[5-9]\d|100)%|circle\(\s*0|polygon\(\s*0 0\s*\)", cut
-    ):
-        return True
-    if re.search(r"scale[xy3d]*\(\s*0*\.?0+\s*[,)]", style.get("transform", "")) or style.get("scale") == "0":
-        return True
-    if re.search(r"opacity\(\s*0(?:\.0\d*)?%?\s*\)", style.get("filter", "")):
+def is_clipped(style: Style) -> bool:
+    """Whether nothing of a box is left: cut off, or without room."""
+    if NOTHING.search(f"{style.get('clip', '')} {style.get('clip-path', '')}"):
         return True
     flows = any(style.get(name, "").startswith(("hidden", "clip")) for name in ("overflow", "overflow-x", "overflow-y"))
     sides = [pixels(style.get(name)) for name in ("width", "height", "max-width", "max-height")]
     return flows and any(side is not None and side <= 1 for side in sides)
 
 
-def color_of(value: str | None, inherited: Color | None) -> Color | None:
+def is_masked(style: Style) -> bool:
+    """Whether a filter or a mask lets nothing through."""
+    for part in re.findall(r"opacity\(([^)]*)\)", style.get("filter", "")):
+        if below(part, 0.1):
+            return True
+    for name in ("mask-image", "mask"):
+        value = style.get(name, "")
+        colors = list(colors_in(tokens_of(value))) if "gradient(" in value else []
+        if colors and all(color[3] < 0.1 for color in colors):
+            return True
+        if colors and re.search(r"/\s*0(?:px|%)?(?:\s|$)", value):
+            return True
+    return "gradient(" in style.get("mask-image", style.get("mask", "")) and pixels(style.get("mask-size")) == 0
+
+
+def colored(value: str | None, inherited: Color | str | None) -> Color | str | None:
     """A colour from its value; None where it is not understood."""
-    if not value or value == "inherit":
+    tokens = tokens_of(value or "")
+    if not tokens:
         return inherited
-    color = parse_color(value)
-    return inherited if color is not None and not hasattr(color, "red") else color and tuple(color)
+    return color_of(tokens[0]) if len(tokens) == 1 else None
 
 
-def font_size(style: dict[str, str], inherited: float) -> float:
+def font_size(style: Style, inherited: float) -> float:
     """The height of letters in pixels."""
     value = style.get("font-size")
     if value is None and "font" in style:
@@ -148,18 +143,43 @@ def font_size(style: dict[str, str], inherited: float) -> float:
     return length / UNITS["%"] / 100 * inherited if value.endswith("%") else length
 
 
-def look_of(style: dict[str, str], outer: Look) -> Look:
+def background_of(style: Style, outer: Color | None) -> Color | None:
+    """The colour behind letters; None where it is unknown or a picture."""
+    found = outer
+    for name in ("background-color", "background-image"):
+        for token in tokens_of(style.get(name, "")):
+            color = color_of(token)
+            if isinstance(color, tuple):
+                found = found if name == "background-image" or color[3] <= 0.5 else color
+            elif color or token.type in ("url", "function"):
+                return None
+    return found
+
+
+def outlined(style: Style) -> Color | None:
+    """The colour of a line around letters or of their shadow; None where there is none, or none is named."""
+    for name in ("-webkit-text-stroke", "text-shadow"):
+        for color in colors_in(tokens_of(style.get(name, ""))):
+            return color
+    return None
+
+
+def look_of(style: Style, outer: Look) -> Look:
     """The look of an element inside one with the look `outer`."""
-    visible = outer.visible
-    if "visibility" in style:
-        visible = style["visibility"] not in ("hidden", "collapse")
-    background = outer.background
-    for name in ("background", "background-color", "background-image"):
-        value = style.get(name, "")
-        if "(" in value and "rgb" not in value and "hsl" not in value:
-            background = None  # a picture or a gradient
-        elif value and name != "background-image":
-            color = color_of(value, outer.background)
-            if color is None or color[3] > 0.5:
-                background = color
-    return Look(visible, font_size(style, outer.size), color_of(style.get("color"), outer.color), background)
+    size = font_size(style, outer.size)
+    spacing = pixels(style["letter-spacing"], size) or 0.0 if "letter-spacing" in style else outer.spacing
+    color = colored(style.get("color"), outer.color)
+    look = Look(
+        outer.visible if "visibility" not in style else style["visibility"] not in ("hidden", "collapse"),
+        size,
+        outer.color if isinstance(color, str) else color,
+        background_of(style, outer.background),
+        outer.shrunk * shrink(style),
+        spacing,
+        colored(style.get("-webkit-text-fill-color"), outer.fill),
+    )
+    if look.letters is None or look.letters[3] >= 0.1:
+        return look
+    if "text" in style.get("background-clip", "").split():  # the background is in the letters, and not behind them
+        return look._replace(fill=look.background, background=outer.background)
+    return look._replace(fill=outlined(style) or look.fill)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import regex
 import Stemmer
 
-from rag_lib.text import few_marks
+from rag_lib.text import check_text, few_marks
 
 # Scripts that put no spaces between words.
 UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}ー々〆]"
@@ -56,7 +56,12 @@ class Analyzer:
         return self._terms(text, single=True)
 
     def of_query(self, text: str) -> list[str]:
-        """The terms of a question: as of a text, but characters of scripts without spaces only count in pairs."""
+        """The terms of a question: as of a text, but characters of scripts without spaces only count in pairs.
+
+        Raises:
+            TypeError: it is no text.
+        """
+        check_text(text, "a query")
         return self._terms(text, single=False)
 
     def _terms(self, text: str, single: bool) -> list[str]:

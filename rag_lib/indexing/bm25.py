@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from rag_lib.hits import Hit, check_k, check_texts, top_k
+from rag_lib.hits import Hit, check_k, top_k
 from rag_lib.indexing.analysis import Analyzer
-from rag_lib.text import check_text
 
 # The inverse document frequency of a term that stands in `df` of n texts. Robertson's would be negative for a term in
 # more than half of them and is cut off at 0, as in bm25s; Lucene's is positive everywhere.
@@ -82,11 +81,7 @@ class BM25:
 
         Args:
             out: an array of float32 for the scores, instead of a new one.
-
-        Raises:
-            TypeError: the query is no text.
         """
-        check_text(query, "a query")
         scores = np.empty(len(self.ids), dtype=np.float32) if out is None else out
         scores.fill(0)
         for term in self.analyzer.of_query(query):
@@ -112,5 +107,7 @@ class BM25:
             TypeError: the queries are one text, or not texts.
             ValueError: k is not at least 1.
         """
+        if isinstance(queries, str):
+            raise TypeError("this takes a list of texts, not str")
         k, scores = check_k(k), np.empty(len(self.ids), dtype=np.float32)
-        return [top_k(self.ids, self.scores(query, scores), k, above=0.0) for query in check_texts(queries)]
+        return [top_k(self.ids, self.scores(query, scores), k, above=0.0) for query in queries]

@@ -80,7 +80,7 @@ def test_a_query_that_is_no_text_is_refused(query):
     index = BM25(["a"], ["the moon"], Analyzer())
     with pytest.raises(TypeError, match=f"^a query is a text, not {type(query).__name__}$"):
         index.search(query, 3)
-    with pytest.raises(TypeError, match=f"list of texts, not one with {type(query).__name__} in it"):
+    with pytest.raises(TypeError, match=f"^a query is a text, not {type(query).__name__}$"):
         index.search_all([query], 3)
 
 

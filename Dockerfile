@@ -1,7 +1,7 @@
 # The service as a container: `docker build -t rag .`, then
 # `docker run --rm -p 8000:8000 -e RAG_TOKEN=… -v rag:/var/lib/rag rag`. At run time it needs no network.
 FROM python:3.11-slim-bookworm AS build
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 UV_NO_CACHE=1
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 UV_NO_CACHE=1 UV_COMPILE_BYTECODE=1
 WORKDIR /src
 COPY requirements.txt ./
 # The lock holds versions and hashes. pip cannot take hashes of what goes with a folder that has none; uv can.

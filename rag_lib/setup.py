@@ -123,6 +123,14 @@ def run(command: list[str], environment: dict[str, str]) -> None:
         raise SetupError(explain("".join(lines)))
 
 
+def uv_install(python: str) -> list[str]:
+    """The command by which uv installs into an environment just what it is told.
+
+    It compiles the packages to bytecode. Else the first start does, or every start where Python may not write.
+    """
+    return [python, "-m", "uv", "pip", "install", "--python", python, "--no-deps", "--compile-bytecode"]
+
+
 def uv_environment() -> dict[str, str]:
     """The environment for uv, which does not read pip's variables."""
     environment = dict(os.environ)
@@ -148,7 +156,7 @@ def install() -> None:
     if mark.is_file() and mark.read_text() == wanted:
         return
     check_disk()
-    print(f"Setting up {VENV} (about 2.3 GB; a few minutes, once)", flush=True)
+    print(f"Setting up {VENV} (about 2.6 GB; a few minutes, once)", flush=True)
     environment = uv_environment()
     if not venv_python().is_file():
         try:
@@ -162,7 +170,7 @@ def install() -> None:
         only_uv.write_text(locked("uv"))
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         run([*pip, "--require-hashes", "-r", str(only_uv)], environment)
-    uv = [python, "-m", "uv", "pip", "install", "--python", python, "--no-deps"]
+    uv = uv_install(python)
     rest = (ROOT / LOCK).read_text(encoding="utf-8")
     if sys.platform == "linux":
         # PyPI's torch brings gigabytes of CUDA. PyTorch's own index, asked for torch alone, has the build for the CPU;
@@ -190,8 +198,7 @@ def install_distributed() -> None:
         return
     print("Adding Ray and Milvus (about 0.25 GB; once)", flush=True)
     python = str(venv_python())
-    uv = [python, "-m", "uv", "pip", "install", "--python", python, "--no-deps", "--require-hashes"]
-    run([*uv, "-r", DISTRIBUTED], uv_environment())
+    run([*uv_install(python), "--require-hashes", "-r", DISTRIBUTED], uv_environment())
     mark.write_text(wanted)
 
 

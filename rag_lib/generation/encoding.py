@@ -76,11 +76,24 @@ def token_log_probabilities(
     labels = pad_sequence(targets, batch_first=True, padding_value=IGNORED)
     inputs = shift_right(labels, config)
     n, count = len(states), len(texts)
-    logits = model(
-        encoder_outputs=BaseModelOutput(last_hidden_state=states.repeat(count, 1, 1)),
-        attention_mask=mask.repeat(count, 1),
-        decoder_input_ids=inputs.repeat_interleave(n, dim=0),
-    ).logits.view(count, n, inputs.shape[1], -1)
+    # every text begins with the start token, and looks at the same states: their keys and values are computed once
+    start = model(
+        encoder_outputs=BaseModelOutput(last_hidden_state=states),
+        attention_mask=mask,
+        decoder_input_ids=inputs[:1, :1].expand(n, 1),
+        use_cache=True,
+    )
+    logits = start.logits.repeat_interleave(count, dim=0)
+    if inputs.shape[1] > 1:
+        start.past_key_values.batch_repeat_interleave(count)
+        rest = model(
+            encoder_outputs=BaseModelOutput(last_hidden_state=states.repeat_interleave(count, dim=0)),
+            attention_mask=mask.repeat_interleave(count, dim=0),
+            decoder_input_ids=inputs[:, 1:].repeat(n, 1),
+            past_key_values=start.past_key_values,
+        )
+        logits = torch.cat([logits, rest.logits], dim=1)
+    logits = logits.view(n, count, inputs.shape[1], -1).transpose(0, 1)
     targets = labels.clamp(min=0)[:, None, :, None].expand(-1, n, -1, 1)
     chosen = logits.float().log_softmax(-1).gather(-1, targets)[..., 0]
     return chosen.masked_fill(labels[:, None] < 0, 0.0).cpu()

@@ -26,7 +26,7 @@ from rag_lib.models.weights import ModelUnavailable, hub_errors, load_adapter, s
 SENTENCE_RANKER = MODELS / "museum-sentence-ranker"
 LAYERS = 20  # of 30: two thirds of the time, and what they know is enough
 FIRST = 0  # the token before every text: "<|endoftext|>" of the bundled model
-AT_ONCE = 3072  # tokens, padding among them
+AT_ONCE = 320  # tokens, padding among them; more at once is no faster on a CPU, and pads more
 LONGEST_TITLE, LONGEST_SENTENCE = 64, 160  # tokens that are read of them, without the line's end
 
 

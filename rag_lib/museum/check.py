@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from collections import Counter
@@ -142,14 +143,16 @@ def check_duplicates(questions: dict[str, Question], split_of: dict[str, str]) -
             yield f"{question.id}: the same question as {first[plain(question.question)]}"
     analyze = Analyzer()
     terms = {i: frozenset(analyze(q.question)) for i, q in questions.items()}
-    by_term: dict[str, list[str]] = {}
+    common = Counter(term for own in terms.values() for term in own)
+    with_rare: dict[str, list[str]] = {}
     for i, own in terms.items():
-        shared = Counter(j for term in own for j in by_term.get(term, ()))
-        for j, count in shared.items():
-            if split_of[i] != split_of[j] and count / len(own | terms[j]) >= NEAR_DUPLICATE:
+        # two sets that share so much share one of their rarest terms (the prefix filter of Chaudhuri et al., 2006)
+        rare = sorted(own, key=lambda t: (common[t], t))[: len(own) - math.ceil(NEAR_DUPLICATE * len(own)) + 1]
+        for j in dict.fromkeys(j for term in rare for j in with_rare.get(term, ())):
+            if split_of[i] != split_of[j] and len(own & terms[j]) / len(own | terms[j]) >= NEAR_DUPLICATE:
                 yield f"{i} ({split_of[i]}): nearly the same question as {j} ({split_of[j]})"
-        for term in own:
-            by_term.setdefault(term, []).append(i)
+        for term in rare:
+            with_rare.setdefault(term, []).append(i)
 
 
 def check_dialogues(texts: dict[str, str], splits: dict[str, str], museum: Path) -> Iterator[str]:

@@ -51,6 +51,13 @@ def test_ask_sets_everything_up_and_answers(clone):
     assert "Setting up" not in second.stdout and "Tereshkova" in second.stdout
 
 
+def test_what_was_installed_is_compiled(clone):
+    """Else every start compiles it anew where Python may not write, as in many containers: twice the time to import."""
+    folder, _ = clone
+    for package in ("torch", "transformers", "sklearn"):
+        assert [*folder.glob(f".venv/lib/python3*/site-packages/{package}/__pycache__/__init__.*.pyc")], package
+
+
 def test_test_finds_all_tests(clone):
     result = run(clone, "make test", PYTEST_ADDOPTS="--collect-only")
     assert result.returncode == 0 and "00_start_here.ipynb" in result.stdout, (

@@ -172,18 +172,17 @@ IN_STOCK = r"\b(?:(?:that|which)\s(?:is|are)\s|must\sbe\s|only\s)*(?:in\sstock|a
 ARTICLE = r"(?:(?:a|an|the|any|another|more)\s)*"
 WORD = r"(?:\d{1,3}(?:,\d{3})+|[\w'’-]+)"
 THING = rf"(?:{WORD}\s)??{WORD}"
-THINGS = rf"{THING}(?:\s(?:or|nor)\s{ARTICLE}{THING})?"
+# One more thing that is not wanted, at the end of it: "no books and puzzles", but not "no books and something small".
+AND = rf"(?:\sand\s(?!(?:some|any)(?:thing)?\b|(?:an?|no|not)\b){WORD}(?=\s*(?:$|[;!?)|]|[,.](?!\d)|\bplease\b)))?"
+THINGS = rf"{THING}(?:\s(?:or|nor)\s{ARTICLE}{THING})?{AND}"
 OF = r"\s(?:on|of|with|from|made\s(?:of|from))\s"
 ABOUT = rf"(?:\sabout\s|{OF})"
-TOPICS = (
-    rf"(?!(?:it|them)\b)(?:{WORD}\s){{0,3}}?{WORD}(?:\s(?:or|nor)\s(?:{WORD}\s){{0,2}}?{WORD})?"
-    rf"(?:\sand\s(?!(?:some|any)(?:thing)?\b|no\b|not\b){WORD}(?=\s*(?:$|[;!?)|]|[,.](?!\d)|\bplease\b)))?"
-)
+TOPICS = rf"(?!(?:it|them)\b)(?:{WORD}\s){{0,3}}?{WORD}(?:\s(?:or|nor)\s(?:{WORD}\s){{0,2}}?{WORD})?{AND}"
 IT = r"(?:\s(?:about|on|of|in|with|from)\s(?:it|them)\b)?"
 ENDED = r"(?=\s*(?:$|[;!?)|]|[,.](?!\d)|\b(?:and|but|please|for|in|that|which|who|with|he|she|they|i|we{})\b))"
 # What is not wanted: "no books", "anything but the Moon". Not "not too large", of which no product speaks.
 UNWANTED = (
-    r"\b(?:but\s)?(?:(?:do|does)(?:n['’]t|\snot)\s(?:like|want|need)|hates?|dislikes?|"
+    r"\b(?:but\s)?(?:(?:do|does)(?:n['’]t|\snot)\s(?:like|want|need)|hates?|dislikes?|(?:avoid(?:ing)?|leave\sout|skip)(?:\s(?:any|every)thing)?|"
     r"(?:not|isn['’]t)(?:\s(?:interested\sin|fond\sof|into))?|no|nothing|without|"
     r"(?:any|every|some)thing\s(?:but|except|other\sthan)|except(?:\sfor)?|other\sthan|"
     r"(?:has|have|got)\s(?:enough|plenty\sof|too\smany))\s(?:about\s|with\s|of\s|on\s|from\s)?"
@@ -242,7 +241,7 @@ def each_thing(phrase: str) -> list[str]:
     """Each of the things in a phrase: "books on Mars or Venus" are "books on Mars" and "books on Venus"."""
     link = re.search(ABOUT, phrase, re.I)
     things, topics = (phrase[: link.start()], phrase[link.end() :]) if link else (phrase, "")
-    things = re.split(rf"\s(?:or|nor)\s{ARTICLE}", things, flags=re.I)
+    things = re.split(rf"\s(?:or|nor|and)\s{ARTICLE}", things, flags=re.I)
     topics = re.split(r"\s(?:or|nor|and)\s", topics, flags=re.I)
     return [f"{thing}{link.group()}{topic}" if link else thing for thing in things for topic in topics]
 

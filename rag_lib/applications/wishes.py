@@ -182,7 +182,8 @@ IT = r"(?:\s(?:about|on|of|in|with|from)\s(?:it|them)\b)?"
 ENDED = r"(?=\s*(?:$|[;!?)|]|[,.](?!\d)|\b(?:and|but|please|for|in|that|which|who|with|he|she|they|i|we{})\b))"
 # What is not wanted: "no books", "anything but the Moon". Not "not too large", of which no product speaks.
 UNWANTED = (
-    r"\b(?:but\s)?(?:(?:do|does)(?:n['’]t|\snot)\s(?:like|want|need)|hates?|dislikes?|(?:avoid(?:ing)?|leave\sout|skip)(?:\s(?:any|every)thing)?|"
+    r"\b(?:but\s)?(?:(?:do|does)(?:n['’]t|\snot)\s(?:like|want|need)|hates?|dislikes?|"
+    r"(?:avoid(?:ing)?|leave\sout|skip)(?:\s(?:any|every)thing)?|"
     r"(?:not|isn['’]t)(?:\s(?:interested\sin|fond\sof|into))?|no|nothing|without|"
     r"(?:any|every|some)thing\s(?:but|except|other\sthan)|except(?:\sfor)?|other\sthan|"
     r"(?:has|have|got)\s(?:enough|plenty\sof|too\smany))\s(?:about\s|with\s|of\s|on\s|from\s)?"

@@ -12,6 +12,7 @@ from rag_lib.generation.generators import Decoding
 from rag_lib.indexing.base import Encoder
 from rag_lib.indexing.commands import report, report_cut
 from rag_lib.indexing.encoders import make_encoder
+from rag_lib.indexing.remembering import RememberingEncoder
 from rag_lib.indexing.store import load, open_folder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.pipeline.rag import RAG, Answer, Citation
@@ -49,7 +50,7 @@ def stands(citation: Citation, said: str) -> list[str]:
 def opened(options: argparse.Namespace) -> tuple[RAG, Encoder]:
     """The pipeline that a command's options name, and its encoder."""
     museum = options.documents == ARTICLES and not options.index
-    encoder = make_encoder(options.encoder or (MUSEUM_ENCODER if museum else None))
+    encoder = RememberingEncoder(make_encoder(options.encoder or (MUSEUM_ENCODER if museum else None)))
     # What may be missing comes first, and what takes long comes last: embedding the texts.
     knowledge = load(options.index, encoder) if options.index else None
     check_retriever(options.retriever)

@@ -9,6 +9,7 @@ from rag_lib.evaluation.answers import f1, score_answers
 from rag_lib.files import ARTICLES
 from rag_lib.generation.catalogue import ASKED, make_generator
 from rag_lib.indexing.encoders import SentenceEncoder
+from rag_lib.indexing.remembering import RememberingEncoder
 from rag_lib.indexing.store import open_folder
 from rag_lib.models.weights import MUSEUM_ENCODER
 from rag_lib.museum.collection import load_articles
@@ -24,7 +25,7 @@ PROMISED_F1, PROMISED_SILENCE = 0.675, 0.52
 
 @pytest.fixture(scope="module")
 def answers() -> list[Answer]:
-    encoder = SentenceEncoder(MUSEUM_ENCODER)
+    encoder = RememberingEncoder(SentenceEncoder(MUSEUM_ENCODER), None)
     knowledge = open_folder(ARTICLES, encoder)
     rag = RAG(knowledge, make_retriever(DEFAULT, knowledge, encoder), make_generator(ASKED))
     return [rag.ask(row["question"]) for row in ROWS]

@@ -1,8 +1,8 @@
 """What the chat model writes of the dossiers, kept because a chapter cannot wait for it.
 
-`python -m rag_lib.museum.chat_summaries` writes a row per summary of the validation split to data/results/summaries: in
-general and for a question, from as much of the dossier as one call holds, and from the few sentences that are chosen
-where nothing is written. Shown in notebooks/12_summarization.ipynb.
+`python -m rag_lib.museum.chat_summaries` writes to data/results/summaries what becomes of the validation split: as the
+model was published and as it was trained here, in general and for a question, from as much of the dossier as one call
+holds and from the few sentences that are chosen where nothing is written. Shown in notebooks/12_summarization.ipynb.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from rag_lib.museum.collection import load_dossiers, load_summaries
 
 RESULTS = DATA / "results" / "summaries" / "validation.jsonl"
 BUDGET = 600  # words of passages, as in the chapter
+GENERATORS = ("chat-base", "chat")
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,12 @@ class Written:
     """What a generator wrote of a dossier, in general or for a question.
 
     Attributes:
+        generator: one of GENERATORS.
         from_passages: it was given the passages that matter most, up to BUDGET words.
         from_sentences: it was given the sentences that `choose` takes.
     """
 
+    generator: str
     dossier: str
     question: str
     from_passages: str
@@ -55,15 +58,19 @@ def from_sentences(
     return without_marks(write(generator, question, [Source(document.title, chosen)]))
 
 
-def summaries(generator: Generator, encoder: Encoder, ranker: SentenceRanker) -> Iterator[Written]:
-    """What is written of each dossier of the validation split, in general and for its question."""
-    dossiers = {d.id: d for d in load_dossiers()}
-    for summary in tqdm(load_summaries("validation"), desc="writing"):
+def summaries(name: str, encoder: Encoder, ranker: SentenceRanker) -> Iterator[Written]:
+    """What the generator of that name makes of each dossier of the validation split, in general and for its question.
+
+    Raises:
+        ModelUnavailable: it cannot be had.
+    """
+    generator, dossiers = make_generator(name), {d.id: d for d in load_dossiers()}
+    for summary in tqdm(load_summaries("validation"), desc=name):
         document = dossiers[summary.dossier]
         for question in ("", summary.question) if summary.question else ("",):
             passages = retrieve_first(passages_of(document), generator, encoder, question, BUDGET)
             sentences = from_sentences(document, generator, encoder, ranker, question)
-            yield Written(document.id, question, without_marks(passages), sentences)
+            yield Written(name, document.id, question, without_marks(passages), sentences)
 
 
 def load_written(path: Path = RESULTS) -> list[Written]:
@@ -77,11 +84,13 @@ def load_written(path: Path = RESULTS) -> list[Written]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Has the chat model write all summaries, and keeps them."""
-    parser = argparse.ArgumentParser(prog="python -m rag_lib.museum.chat_summaries", description=__doc__.splitlines()[0])
+    """Has the chat models write all summaries, and keeps them."""
+    program = "python -m rag_lib.museum.chat_summaries"
+    parser = argparse.ArgumentParser(prog=program, description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=RESULTS, metavar="FILE", help="default: data/results/summaries")
     output = parser.parse_args(arguments).output
-    written = list(summaries(make_generator("chat"), SentenceEncoder(), SentenceRanker.load()))
+    encoder, ranker = SentenceEncoder(), SentenceRanker.load()
+    written = [each for name in GENERATORS for each in summaries(name, encoder, ranker)]
     output.parent.mkdir(parents=True, exist_ok=True)
     write_json_lines(output, map(asdict, written))
     print(f"{len(written)} summaries: {output}")

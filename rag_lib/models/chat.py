@@ -7,18 +7,29 @@ folder.
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import functools
 import importlib.util
 import json
 import os
 import shutil
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from tqdm import tqdm
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    modeling_gguf_pytorch_utils,
+)
 
 from rag_lib.files import MODELS, cache_folder, sha256_of, write_json
 from rag_lib.models.adapters import apply_adapter
@@ -68,12 +79,23 @@ def is_complete(folder: Path) -> bool:
         return False
 
 
+@contextlib.contextmanager
+def bar_on_a_terminal() -> Iterator[None]:
+    """Lets transformers show its progress with a GGUF file on a terminal only, not in a log or a notebook's output."""
+    theirs = modeling_gguf_pytorch_utils.tqdm
+    modeling_gguf_pytorch_utils.tqdm = functools.partial(tqdm, disable=None)
+    try:
+        yield
+    finally:
+        modeling_gguf_pytorch_utils.tqdm = theirs
+
+
 def convert(file: Path, folder: Path) -> None:
     """Writes the model of a GGUF file to a folder as transformers lays models out, weights in float16.
 
     The folder appears complete or not at all; a damaged one is replaced.
     """
-    with hub_errors(str(file)):
+    with hub_errors(str(file)), bar_on_a_terminal():
         model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
     del model.config.quantization_config  # its matrices are plain ones now

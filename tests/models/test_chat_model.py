@@ -76,8 +76,9 @@ def logits(model):
         return model(IDS).logits
 
 
-def test_it_is_converted_once_and_says_what_the_carried_file_says(package, monkeypatch, tmp_path):
+def test_it_is_converted_once_and_says_what_the_carried_file_says(package, monkeypatch, tmp_path, capfd):
     model, tokenizer = chat.load_chat(chat.CHAT)
+    assert "Converting" not in capfd.readouterr().err, "a bar is for a terminal, not for a log or a notebook's output"
     expected = chat.AutoModelForCausalLM.from_pretrained(package, gguf_file=chat.FILE, dtype=torch.float32)
     torch.testing.assert_close(logits(model), logits(expected), atol=2e-2, rtol=1e-2)  # kept in float16
     assert tokenizer.chat_template == chat_tokenizer().chat_template

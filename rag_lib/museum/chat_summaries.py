@@ -14,8 +14,8 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
-from rag_lib.applications.extraction import choose, passages_of, read_for, sentences_of
-from rag_lib.applications.summarization import retrieve_first, write
+from rag_lib.applications.extraction import passages_of
+from rag_lib.applications.summarization import retrieve_first, summarize, write
 from rag_lib.files import DATA, read_json_lines, write_json_lines
 from rag_lib.generation.catalogue import make_generator
 from rag_lib.generation.citations import without_marks
@@ -38,7 +38,7 @@ class Written:
     Attributes:
         generator: one of GENERATORS.
         from_passages: it was given the passages that matter most, up to BUDGET words.
-        from_sentences: it was given the sentences that `choose` takes.
+        from_sentences: it was given the sentences that `summarize` copies.
     """
 
     generator: str
@@ -52,9 +52,7 @@ def from_sentences(
     document: Document, generator: Generator, encoder: Encoder, ranker: SentenceRanker, question: str = ""
 ) -> str:
     """What a generator makes of the sentences that are chosen: extract, then rewrite (Chen and Bansal, 2018)."""
-    sentences = sentences_of(document.text)
-    log_odds = read_for(question, document, encoder, ranker) if question else None
-    chosen = " ".join(sentences[i] for i in choose(sentences, encoder, question, log_odds=log_odds))
+    chosen = summarize(document, encoder, question=question, ranker=ranker).text
     return without_marks(write(generator, question, [Source(document.title, chosen)]))
 
 
